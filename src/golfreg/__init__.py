@@ -1,0 +1,1 @@
+"""golfreg: a plugin-based benchmark registry for Parameter-Golf contests."""

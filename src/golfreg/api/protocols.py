@@ -1,0 +1,131 @@
+"""What the target of each kind of descriptor provides. Checked by ``golfreg.testing``.
+
+Every target but an op, a kernel and a corpus has ``Config``: a frozen dataclass, each field with
+a default, that raises ``ConfigError`` from ``__post_init__`` for a value out of range.
+Shape letters: B batch, T time, D model width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from golfreg.api.values import Budget, BuildContext, Case, Documents, Layout, Role, Section, Shards, Stream
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+
+@runtime_checkable
+class ArchitectureTarget(Protocol):
+    """A model: ``build`` returns an ``nn.Module`` with ``features`` and ``head``.
+
+    ``features(tokens_BT) -> x_BTD`` is causal and, unless told otherwise by configuration, passes
+    nothing across a document boundary (``context.bos_id``); ``head(x_BTD) -> logits_BTV``.
+    They are separate so that one loss op can fuse the head.
+    """
+
+    Config: type
+
+    def mixers(self, config: Any) -> tuple[str, ...]:
+        """Names of the mixers that this configuration uses; the first is the main one."""
+        ...
+
+    def build(self, config: Any, context: BuildContext) -> torch.nn.Module: ...
+
+    def roles(self, model: torch.nn.Module) -> dict[str, Role]:
+        """The role of every parameter, by the name it has in ``model.named_parameters()``."""
+        ...
+
+    def flops_per_token(self, config: Any, context: BuildContext) -> int:
+        """Floating-point operations of one token, forward and backward, at the full window."""
+        ...
+
+
+@runtime_checkable
+class MixerTarget(Protocol):
+    """A sequence-mixing layer: a module called as ``mixer(x_BTD, starts_BT) -> x_BTD``.
+
+    ``starts_BT`` is True where a document starts (None: nowhere); nothing may cross it, nor the
+    start of the window.
+    """
+
+    Config: type
+
+    def build(self, d_model: int, config: Any, context: BuildContext) -> torch.nn.Module: ...
+
+    def roles(self, mixer: torch.nn.Module) -> dict[str, Role]: ...
+
+    def flops_per_token(self, d_model: int, config: Any, context: BuildContext) -> int: ...
+
+
+@runtime_checkable
+class QuantizerTarget(Protocol):
+    """Weights to sections and back.
+
+    ``needs``: names of statistics that golfreg gathers on the training clock. Known:
+    ``input_second_moment`` (for each matrix W[rows, cols] the mean of x x^T, [cols, cols]).
+    """
+
+    Config: type
+    needs: frozenset[str]
+
+    def quantize(
+        self,
+        state: Mapping[str, torch.Tensor],
+        roles: Mapping[str, Role],
+        statistics: Mapping[str, Mapping[str, torch.Tensor]],
+        budget: Budget,
+        config: Any,
+    ) -> list[Section]: ...
+
+    def dequantize(self, sections: Sequence[Section], config: Any) -> dict[str, torch.Tensor]: ...
+
+
+@runtime_checkable
+class CodecTarget(Protocol):
+    """Sections to streams and back, without loss.
+
+    ``decode`` gets layouts that were checked for plausible sizes, and streams that may be
+    damaged or hostile: it raises ``InputError`` and allocates no more than the layouts say.
+    It returns one array per layout, in order.
+    """
+
+    Config: type
+
+    def encode(self, sections: Sequence[Section], config: Any) -> list[Stream]: ...
+
+    def decode(self, streams: Sequence[Stream], layouts: Sequence[Layout], config: Any) -> list[np.ndarray]: ...
+
+
+@runtime_checkable
+class OpTarget(Protocol):
+    """An operation. ``reference`` is plain PyTorch and defines what is right."""
+
+    reference: Callable[..., Any]
+
+    def cases(self) -> list[Case]: ...
+
+    def tolerance(self, dtype: torch.dtype) -> float:
+        """Largest root-mean-square error, relative to the reference in float64."""
+        ...
+
+
+@runtime_checkable
+class KernelTarget(Protocol):
+    """One implementation of an op, with the op's signature."""
+
+    call: Callable[..., Any]
+
+    def supports(self, device: str, dtype: str, **static: Any) -> str | None:
+        """None if it can run, else the reason why not. ``static``: the op's static arguments."""
+        ...
+
+
+@runtime_checkable
+class CorpusTarget(Protocol):
+    """Text or tokens. ``load`` may write under ``cache_dir`` only."""
+
+    def load(self, argument: str | None, cache_dir: Path) -> Documents | Shards: ...

@@ -1,0 +1,143 @@
+"""Values that pass between golfreg and its plugins. Importing this imports neither torch nor numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MATRIX_ROLES = frozenset({"qkv", "out", "mlp_up", "mlp_down", "in_proj"})
+"""Roles of two-dimensional weights that multiply activations inside the trunk."""
+
+EMBEDDING_ROLES = frozenset({"embedding", "head"})
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a parameter is: ``embedding, head, qkv, out, mlp_up, mlp_down, in_proj, scalar``.
+
+    ``groups`` names the row groups of a fused matrix, in order, as (name, rows); their rows add
+    up to the matrix's. A matrix with one meaning has none.
+    """
+
+    name: str
+    groups: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a section holds, without the data. All of it is stored in the artifact's header.
+
+    ``part`` is ``codes`` (integers of ``alphabet`` = (lowest, highest)), ``scale`` or ``raw``.
+    ``dtype`` is one of ``int8 int16 uint8 float16 bfloat16 float32``; bfloat16 travels as uint16.
+    """
+
+    tensor: str
+    part: str
+    role: str
+    shape: tuple[int, ...]
+    dtype: str
+    group: str = ""
+    alphabet: tuple[int, int] | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the uncompressed data."""
+        return self.count * ITEM_BYTES[self.dtype]
+
+
+ITEM_BYTES = {"int8": 1, "uint8": 1, "int16": 2, "float16": 2, "bfloat16": 2, "float32": 4}
+STORAGE_DTYPE = {**{d: d for d in ITEM_BYTES}, "bfloat16": "uint16"}
+"""The numpy dtype that holds each section dtype."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One row group of one tensor: the unit of quantizers, codecs and size reports.
+
+    ``data`` is a C-contiguous array of ``layout.shape`` and of numpy dtype ``STORAGE_DTYPE``.
+    """
+
+    layout: Layout
+    data: np.ndarray
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Coded bytes. ``sections`` are positions in the list that was encoded, in coding order."""
+
+    sections: tuple[int, ...]
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a quantizer may spend.
+
+    ``cap_bytes``: of the whole artifact. ``pack_bytes``: packs a list of sections with the run's
+    codec and returns the bytes that the artifact would have, code included.
+    """
+
+    cap_bytes: int
+    pack_bytes: Callable[[list[Section]], int]
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What a model is built for.
+
+    ``vocab_size``: logits per position. ``sequence_length``: the longest training window.
+    ``bos_id``: the token that starts each document, or None. ``mixers``: name to (target, config)
+    of every mixer that the architecture's ``mixers(config)`` named. ``kernels``: op name to the
+    callable chosen for this run; it has the op's signature.
+    """
+
+    vocab_size: int
+    sequence_length: int
+    bos_id: int | None = None
+    mixers: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    kernels: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Documents:
+    """A corpus as text. ``train`` and ``validation`` each open a fresh iterator of documents.
+
+    ``fingerprint``: hex digest of the content. ``notes``: where it came from, versions, counts.
+    """
+
+    train: Callable[[], Any]
+    validation: Callable[[], Any]
+    fingerprint: str
+    licence: str
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shards:
+    """A corpus as token files in the challenge's ``.bin`` format, with the tokenizer that made them."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    tokenizer: str | None
+    fingerprint: str
+    licence: str
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test of an op: ``inputs`` makes keyword arguments for a device and dtype from a seed."""
+
+    name: str
+    inputs: Callable[..., dict[str, Any]]
+    gradients: tuple[str, ...] = ()

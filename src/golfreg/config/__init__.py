@@ -1,0 +1,1 @@
+"""Settings of a run: plain frozen values, layered loading with the origin of each, TOML."""

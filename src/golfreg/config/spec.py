@@ -1,0 +1,112 @@
+"""The settings of a run, each with its default. Frozen; a digest of them names the run's configuration.
+
+Components are chosen by name in ``[components]``; what configures one component stands in the
+table of its kind: ``[architecture] [mixer] [quantizer] [codec]``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+SPEC_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Components:
+    """Names of the components. ``corpus`` may carry an argument: ``jsonl:PATH``."""
+
+    architecture: str = "mamba3"
+    quantizer: str = "int6"
+    codec: str = "lzma"
+    corpus: str = "docstrings"
+    kernel: str = "auto"
+    """A kernel's name for every op that has one of that name, or ``auto``: the fastest that supports the shapes."""
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Tokenizer and limits of the data."""
+
+    tokenizer: str = "sp1024"
+    """``spN``: a SentencePiece BPE of N tokens trained on the corpus; ``bytes``; or the path of a ``.model`` file."""
+    tokenizer_train_bytes: int = 4_000_000
+    """Text that a trained tokenizer sees."""
+    validation_tokens: int = 0
+    """Validation stops after this many tokens, at a document's end; 0: all of it."""
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """The training stage. A step sees ``batch_tokens`` in windows of ``sequence_length``."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    """Compute type: ``bfloat16`` or ``float32``; ``auto`` is bfloat16 on a GPU."""
+    compile: str = "auto"
+    """``on``, ``off``; ``auto`` is on with a GPU."""
+    threads: int = 0
+    """CPU threads; 0: one a core that this process may use."""
+    seconds: float = 0.0
+    """Training clock, calibration included; 0: the ruleset's limit. Ignored when ``steps`` is set."""
+    steps: int = 0
+    """Stop after this many steps instead of by the clock; 0: by the clock."""
+    sequence_length: int = 256
+    batch_tokens: int = 4096
+    micro_batch_tokens: int = 0
+    """Tokens of one forward and backward; 0: all of the step's."""
+    matrix_lr: float = 0.02
+    embedding_lr: float = 0.05
+    scalar_lr: float = 0.02
+    weight_decay: float = 0.0
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.95
+    muon_momentum: float = 0.95
+    muon_momentum_start: float = 0.85
+    muon_momentum_steps: int = 300
+    muon_iterations: int = 5
+    warmup_steps: int = 10
+    warmdown_fraction: float = 0.4
+    """Last part of the run in which the learning rate falls linearly to zero."""
+    ema_decay: float = 0.0
+    """Decay of the weight average that is submitted; 0: the last weights are."""
+    grad_clip: float = 1.0
+    """Largest gradient norm; 0: not clipped."""
+    checkpoint_seconds: float = 20.0
+    checkpoint_steps: int = 0
+    """Also checkpoint every this many steps; 0: by seconds only."""
+    calibration_reserve_seconds: float = 0.0
+    """Kept free of training at the end, for calibration; used when the quantizer needs statistics."""
+    calibration_tokens: int = 65_536
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """The scoring stage."""
+
+    windows: str = "fixed"
+    """``fixed``: windows side by side. ``sliding:STRIDE``: each advances by STRIDE and scores its last STRIDE tokens."""
+    sequence_length: int = 0
+    """Window; 0: the training window."""
+    batch_tokens: int = 16_384
+    documents: str = "isolated"
+    """``isolated``: nothing may cross a document's start, and that is probed. ``stream``: it may, as in the challenge."""
+    probes: int = 16
+    """Positions at which causality is probed."""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that decides a run. ``ruleset`` names a file of ``golfreg/rules/rulesets``."""
+
+    ruleset: str = "cpu-smoke"
+    seed: int = 1337
+    components: Components = field(default_factory=Components)
+    data: DataSettings = field(default_factory=DataSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    score: ScoreSettings = field(default_factory=ScoreSettings)
+    architecture: dict[str, Any] = field(default_factory=dict)
+    mixer: dict[str, Any] = field(default_factory=dict)
+    """Settings of the main mixer; a table inside, as ``[mixer.attention]``, configures the mixer of that name."""
+    quantizer: dict[str, Any] = field(default_factory=dict)
+    codec: dict[str, Any] = field(default_factory=dict)
