@@ -1,0 +1,3 @@
+from golfreg.cli.main import main
+
+main()

@@ -1,0 +1,113 @@
+"""The built-in components, registered as any plugin's are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from golfreg.api import Architecture, Codec, Corpus, Kernel, Mixer, Op, Quantizer, hookimpl
+
+GOLFREG_API = 1
+
+_HYBRID = "golfreg.builtin.architectures.hybrid:hybrid"
+
+
+@hookimpl
+def golfreg_architectures() -> Iterator[Architecture]:
+    yield Architecture(name="hybrid", summary="mixers and MLPs stacked by a pattern", target=_HYBRID)
+    yield Architecture(
+        name="transformer",
+        summary="the challenge's baseline: 9 layers of attention, U-Net skips, relu^2 MLP",
+        target=_HYBRID,
+        defaults={"mixer": "attention"},
+    )
+    yield Architecture(
+        name="mamba3",
+        summary="Mamba-3 SISO layers; attention where `attention_layers` says",
+        target=_HYBRID,
+        defaults={"mixer": "mamba3", "n_layers": 7},
+    )
+
+
+@hookimpl
+def golfreg_mixers() -> Iterator[Mixer]:
+    yield Mixer(
+        name="attention",
+        summary="causal grouped-query attention with RoPE, QK norm and gain",
+        target="golfreg.builtin.mixers.attention:attention",
+    )
+    yield Mixer(
+        name="mamba3",
+        summary="Mamba-3 SISO state-space layer (arXiv 2603.15569)",
+        target="golfreg.builtin.mixers.mamba3:mamba3",
+        ops=("mamba3_siso",),
+    )
+
+
+@hookimpl
+def golfreg_ops() -> Iterator[Op]:
+    yield Op(
+        name="mamba3_siso",
+        summary="Mamba-3 SISO between in_proj and out_proj",
+        target="golfreg.builtin.kernels.mamba3_siso:op",
+    )
+
+
+@hookimpl
+def golfreg_kernels() -> Iterator[Kernel]:
+    yield Kernel(
+        name="reference",
+        op="mamba3_siso",
+        summary="chunked plain PyTorch made of matrix products",
+        target="golfreg.builtin.kernels.mamba3_siso:reference_kernel",
+    )
+
+
+@hookimpl
+def golfreg_quantizers() -> Iterator[Quantizer]:
+    target = "golfreg.builtin.quantizers.rowwise:rowwise"
+    yield Quantizer(
+        name="int8",
+        summary="the challenge's baseline: int8 per row, clipped at a quantile",
+        target="golfreg.builtin.quantizers.int8:int8",
+    )
+    yield Quantizer(
+        name="int6",
+        summary="int6 per row, clipped at k standard deviations, int8 embeddings",
+        target=target,
+        defaults={"bits": 6, "embedding_bits": 8},
+    )
+    yield Quantizer(
+        name="none", summary="bfloat16, for debugging", target="golfreg.builtin.quantizers.none:none"
+    )
+
+
+@hookimpl
+def golfreg_codecs() -> Iterator[Codec]:
+    for name, summary in (
+        ("lzma", "LZMA at its strongest setting"),
+        ("zlib", "DEFLATE at level 9"),
+        ("bz2", "bzip2 at level 9"),
+        ("none", "no compression, for debugging"),
+    ):
+        yield Codec(name=name, summary=summary, target=f"golfreg.builtin.codecs.standard:{name}_codec")
+
+
+@hookimpl
+def golfreg_corpora() -> Iterator[Corpus]:
+    yield Corpus(
+        name="docstrings",
+        summary="documentation strings of the installed numpy and scipy; no download",
+        target="golfreg.builtin.corpora.docstrings:docstrings",
+    )
+    yield Corpus(
+        name="jsonl",
+        summary="documents as JSON lines with a `text` field; also .gz and .xz",
+        target="golfreg.builtin.corpora.jsonl:jsonl",
+        argument="PATH[,PATH...]",
+    )
+    yield Corpus(
+        name="shards",
+        summary="token shards in the challenge's .bin format",
+        target="golfreg.builtin.corpora.shards:shards",
+        argument="DIR",
+    )

@@ -1,0 +1,23 @@
+"""The Typer app: one module per command group, none of which imports torch."""
+
+from __future__ import annotations
+
+import typer
+
+from golfreg.cli import data, inspect, leaderboard, plugins, run, score
+
+app = typer.Typer(
+    name="golfreg",
+    help="Compose, train, quantize, pack and score a Parameter-Golf submission, and compare records.\n\n"
+    "Example: golfreg run --arch mamba3 --codec lzma",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("run")(run.run)
+app.command("score")(score.score)
+app.command("inspect")(inspect.inspect)
+app.add_typer(plugins.app, name="plugins")
+app.add_typer(data.app, name="data")
+app.add_typer(leaderboard.app, name="leaderboard")
