@@ -13,6 +13,16 @@ from typing import Any
 from golfreg.config.plan import Plan
 
 
+def tell(event: str, **values: Any) -> None:
+    """Send one event to the launcher, as a JSON line on standard output.
+
+    ``progress``: ``done``, ``total`` (seconds, steps, windows), ``text`` for the bar.
+    ``note``: ``text``, shown and kept. ``error``: ``message``, ``hint``, ``exit_code``.
+    """
+    sys.stdout.write(json.dumps({"event": event, **values}) + "\n")
+    sys.stdout.flush()
+
+
 @dataclass(frozen=True)
 class Job:
     """One stage of one run. ``run_dir`` holds all state; see ``golfreg.runner.rundir`` for its files."""
@@ -21,13 +31,8 @@ class Job:
     plan: Plan
 
     def tell(self, event: str, **values: Any) -> None:
-        """Send one event to the launcher, as a JSON line on standard output.
-
-        ``progress``: ``done``, ``total`` (seconds, steps, windows), ``text`` for the bar.
-        ``note``: ``text``, shown and kept. ``result``: values that the launcher stores for the stage.
-        """
-        sys.stdout.write(json.dumps({"event": event, **values}) + "\n")
-        sys.stdout.flush()
+        """See ``tell``."""
+        tell(event, **values)
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -6,10 +6,12 @@ Standard library only, so that a worker that reads a plan loads nothing else.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, field
+import tomllib
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from golfreg.api.errors import InputError
 from golfreg.config.spec import RunSpec
 
 
@@ -57,6 +59,8 @@ class Plan:
     architecture: Chosen
     mixers: dict[str, Chosen]
     quantizer: Chosen
+    quantizer_needs: list[str]
+    """Statistics that the quantizer declared; empty: there is no calibration."""
     codec: Chosen
     corpus: Chosen
     ops: dict[str, Chosen]
@@ -72,3 +76,41 @@ class Plan:
     @property
     def dataset_dir(self) -> Path:
         return Path(self.dataset)
+
+
+def plan_to_dict(plan: Plan) -> dict[str, Any]:
+    """The plan as TOML tables: tuples become lists and None is left out."""
+    return _plain(asdict(plan))  # type: ignore[no-any-return]
+
+
+def read_plan(path: Path) -> Plan:
+    """Read ``plan.toml``. InputError if it is missing or damaged."""
+    try:
+        return _build(Plan, tomllib.loads(path.read_text("utf-8")))  # type: ignore[no-any-return]
+    except FileNotFoundError as error:
+        raise InputError(f"`{path.parent}` is no run directory: it has no {path.name}", "check the path") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"`{path}` is damaged: {error}", "start the run again") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _build(cls: Any, data: dict[str, Any]) -> Any:
+    types = get_type_hints(cls)
+    values = {}
+    for f in fields(cls):
+        if f.name not in data:
+            continue
+        value, expected = data[f.name], types[f.name]
+        if is_dataclass(expected):
+            value = _build(expected, value)
+        elif expected == dict[str, Chosen]:
+            value = {name: _build(Chosen, below) for name, below in value.items()}
+        values[f.name] = value
+    return cls(**values)
