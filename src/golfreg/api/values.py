@@ -98,7 +98,8 @@ class BuildContext:
     ``vocab_size``: logits per position. ``sequence_length``: the longest training window.
     ``bos_id``: the token that starts each document, or None. ``mixers``: name to (target, config)
     of every mixer that the architecture's ``mixers(config)`` named. ``kernels``: op name to the
-    callable chosen for this run; it has the op's signature.
+    callable chosen for this run; it has the op's signature. ``dtype``: what activations are computed
+    in, by its torch name; parameters are float32 whatever it is.
     """
 
     vocab_size: int
@@ -106,6 +107,7 @@ class BuildContext:
     bos_id: int | None = None
     mixers: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     kernels: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
