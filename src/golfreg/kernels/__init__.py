@@ -1,0 +1,1 @@
+"""Kernels: building a model with them, choosing among them, and comparing them with their reference."""

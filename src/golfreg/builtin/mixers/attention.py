@@ -1,0 +1,119 @@
+"""The mixer ``attention``: causal grouped-query attention with RoPE, QK norm and a gain per head.
+
+It is the attention of the challenge's baseline (``train_gpt.py`` of openai/parameter-golf).
+Shape letters: B batch, T time, D model width, H query heads, J key and value heads, E head width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from golfreg.api.errors import ConfigError
+from golfreg.api.values import BuildContext, Role
+from golfreg.builtin.mixers.linear import Linear
+
+
+@dataclass(frozen=True)
+class AttentionConfig:
+    n_heads: int = 8
+    n_kv_heads: int = 4
+    rope_base: float = 10000.0
+    qk_gain_init: float = 1.5
+    """Queries are multiplied by this at the start, one learned factor per head."""
+
+    def __post_init__(self) -> None:
+        if self.n_heads < 1 or self.n_kv_heads < 1 or self.n_heads % self.n_kv_heads:
+            raise ConfigError(
+                f"attention has n_heads = {self.n_heads} and n_kv_heads = {self.n_kv_heads}",
+                hint="n_heads is a multiple of n_kv_heads, and both are positive",
+            )
+        if not self.rope_base > 0:
+            raise ConfigError(f"attention has rope_base = {self.rope_base}", hint="it is positive")
+
+
+class Attention(nn.Module):
+    """Called as ``mixer(x_BTD, starts_BT)``; nothing attends across a document's start."""
+
+    rope_E2: torch.Tensor
+
+    def __init__(self, d_model: int, config: AttentionConfig) -> None:
+        super().__init__()
+        if d_model % (2 * config.n_heads):
+            raise ConfigError(
+                f"attention has d_model = {d_model} and n_heads = {config.n_heads}",
+                hint="d_model is a multiple of 2 * n_heads: RoPE rotates pairs of each head's channels",
+            )
+        self.n_heads, self.n_kv_heads = config.n_heads, config.n_kv_heads
+        self.headdim = d_model // config.n_heads
+        kv_width = config.n_kv_heads * self.headdim
+        self.q_proj = Linear(d_model, d_model)
+        self.k_proj = Linear(d_model, kv_width)
+        self.v_proj = Linear(d_model, kv_width)
+        self.out_proj = Linear(d_model, d_model, zero=True)
+        self.q_gain = nn.Parameter(torch.full((config.n_heads,), float(config.qk_gain_init)))
+        channels = torch.arange(0, self.headdim, 2, dtype=torch.float32)
+        self.register_buffer("rope_E2", 1.0 / config.rope_base ** (channels / self.headdim), persistent=False)
+
+    def forward(self, x_BTD: torch.Tensor, starts_BT: torch.Tensor | None = None) -> torch.Tensor:
+        n_batch, length, d_model = x_BTD.shape
+        q_BHTE = self.q_proj(x_BTD).view(n_batch, length, self.n_heads, self.headdim).transpose(1, 2)
+        k_BJTE = self.k_proj(x_BTD).view(n_batch, length, self.n_kv_heads, self.headdim).transpose(1, 2)
+        v_BJTE = self.v_proj(x_BTD).view(n_batch, length, self.n_kv_heads, self.headdim).transpose(1, 2)
+        angle_TE2 = torch.outer(torch.arange(length, device=x_BTD.device, dtype=torch.float32), self.rope_E2)
+        cos, sin = angle_TE2.cos().to(q_BHTE.dtype), angle_TE2.sin().to(q_BHTE.dtype)
+        q_BHTE = rotate(F.rms_norm(q_BHTE, (self.headdim,)), cos, sin)
+        k_BJTE = rotate(F.rms_norm(k_BJTE, (self.headdim,)), cos, sin)
+        q_BHTE = q_BHTE * self.q_gain.to(q_BHTE.dtype).view(-1, 1, 1)
+        y_BHTE = F.scaled_dot_product_attention(
+            q_BHTE,
+            k_BJTE,
+            v_BJTE,
+            attn_mask=None if starts_BT is None else document_mask(starts_BT),
+            is_causal=starts_BT is None,
+            enable_gqa=self.n_kv_heads != self.n_heads,
+        )
+        return self.out_proj(y_BHTE.transpose(1, 2).reshape(n_batch, length, d_model))
+
+
+def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """RoPE of the pairs (i, i + E/2), clockwise as the baseline has it."""
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos + second * sin, second * cos - first * sin), dim=-1)
+
+
+def document_mask(starts_BT: torch.Tensor) -> torch.Tensor:
+    """Which positions each one may see, [B, 1, T, T]: those before it in its own document, and itself."""
+    document_BT = starts_BT.cumsum(1)
+    length = starts_BT.shape[1]
+    causal_TT = torch.ones(length, length, dtype=torch.bool, device=starts_BT.device).tril()
+    return (causal_TT & (document_BT.unsqueeze(-1) == document_BT.unsqueeze(-2))).unsqueeze(1)
+
+
+class AttentionMixer:
+    """What the plugin host calls."""
+
+    Config = AttentionConfig
+
+    def build(self, d_model: int, config: AttentionConfig, context: BuildContext) -> Attention:
+        return Attention(d_model, config)
+
+    def roles(self, mixer: nn.Module) -> dict[str, Role]:
+        return {
+            "q_proj.weight": Role("qkv"),
+            "k_proj.weight": Role("qkv"),
+            "v_proj.weight": Role("qkv"),
+            "out_proj.weight": Role("out"),
+            "q_gain": Role("scalar"),
+        }
+
+    def flops_per_token(self, d_model: int, config: AttentionConfig, context: BuildContext) -> int:
+        """6 per matrix weight; scores and their use 2 * 2 * d_model for each of (T + 1) / 2 positions seen, times 3."""
+        kv_width = d_model // config.n_heads * config.n_kv_heads
+        return 6 * 2 * d_model * (d_model + kv_width) + 6 * d_model * (context.sequence_length + 1)
+
+
+attention = AttentionMixer()

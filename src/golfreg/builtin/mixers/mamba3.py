@@ -1,0 +1,152 @@
+"""The mixer ``mamba3``: Mamba-3 SISO (arXiv 2603.15569), a state-space layer with a rotating state.
+
+Names and initial values follow ``mamba_ssm/modules/mamba3.py`` of state-spaces/mamba, except that
+``out_proj`` starts at zero as every projection into this repository's residual stream does.
+Shape letters: B batch, T time, D model width, H heads, N state.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from golfreg.api.errors import ConfigError, PluginError
+from golfreg.api.values import BuildContext, Role
+from golfreg.builtin.kernels.mamba3_siso import projection_rows
+from golfreg.builtin.mixers.linear import Linear
+
+OP = "mamba3_siso"
+
+
+@dataclass(frozen=True)
+class Mamba3Config:
+    d_state: int = 64
+    expand: int = 2
+    headdim: int = 64
+    ngroups: int = 1
+    chunk_size: int = 64
+    rope_fraction: float = 0.5
+    """Part of the state's channels that rotate."""
+    a_form: str = "softplus"
+    """``softplus`` (the published wheel) or ``heavy_tail`` (the repository's head)."""
+    a_floor: float = 1e-4
+    dt_min: float = 0.001
+    dt_max: float = 0.1
+    dt_init_floor: float = 1e-4
+    norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        for name in ("d_state", "expand", "headdim", "ngroups", "chunk_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"mamba3 has {name} = {getattr(self, name)}", hint="it is at least 1")
+        if not 0 < self.rope_fraction <= 1 or self.n_angles < 1:
+            raise ConfigError(
+                f"mamba3 has rope_fraction = {self.rope_fraction} and d_state = {self.d_state}",
+                hint="rope_fraction is in (0, 1] and leaves at least one pair of channels to rotate",
+            )
+        if self.a_form not in ("softplus", "heavy_tail"):
+            raise ConfigError(f"mamba3 has a_form = {self.a_form!r}", hint="it is `softplus` or `heavy_tail`")
+        if not 0 < self.dt_min <= self.dt_max or self.dt_init_floor <= 0:
+            raise ConfigError(
+                f"mamba3 has dt_min = {self.dt_min}, dt_max = {self.dt_max}, dt_init_floor = {self.dt_init_floor}",
+                hint="0 < dt_min <= dt_max and dt_init_floor > 0",
+            )
+        if self.a_floor < 0 or self.norm_eps <= 0:
+            raise ConfigError(
+                f"mamba3 has a_floor = {self.a_floor} and norm_eps = {self.norm_eps}",
+                hint="a_floor is not negative and norm_eps is positive",
+            )
+
+    @property
+    def n_angles(self) -> int:
+        return int(self.d_state * self.rope_fraction) // 2
+
+    def n_heads(self, d_model: int) -> int:
+        inner = self.expand * d_model
+        heads = inner // self.headdim
+        if inner % self.headdim or heads % self.ngroups:
+            raise ConfigError(
+                f"mamba3 has expand * d_model = {inner}, headdim = {self.headdim}, ngroups = {self.ngroups}",
+                hint="headdim divides expand * d_model, and ngroups divides the number of heads",
+            )
+        return heads
+
+    def rows(self, d_model: int) -> tuple[tuple[str, int], ...]:
+        """The row groups of ``in_proj``."""
+        return projection_rows(self.n_heads(d_model), self.headdim, self.d_state, self.ngroups, self.n_angles)
+
+
+class Mamba3(nn.Module):
+    """Called as ``mixer(x_BTD, starts_BT)``; the state is reset at each document's start."""
+
+    def __init__(self, d_model: int, config: Mamba3Config, context: BuildContext) -> None:
+        super().__init__()
+        if OP not in context.kernels:
+            raise PluginError(f"the mixer `mamba3` was built without a kernel for `{OP}`")
+        self.kernel = context.kernels[OP]
+        self.rows = config.rows(d_model)
+        self.static = {
+            "headdim": config.headdim, "d_state": config.d_state, "ngroups": config.ngroups,
+            "n_angles": config.n_angles, "chunk_size": config.chunk_size, "a_form": config.a_form,
+            "a_floor": config.a_floor, "norm_eps": config.norm_eps,
+        }  # fmt: skip
+        n_heads = config.n_heads(d_model)
+        self.in_proj = Linear(d_model, sum(rows for _, rows in self.rows))
+        low, high = math.log(config.dt_min), math.log(config.dt_max)
+        dt_H = (torch.rand(n_heads) * (high - low) + low).exp().clamp_min(config.dt_init_floor)
+        self.dt_bias = nn.Parameter(dt_H + (-(-dt_H).expm1()).log())
+        self.B_bias = nn.Parameter(torch.ones(n_heads, config.d_state))
+        self.C_bias = nn.Parameter(torch.ones(n_heads, config.d_state))
+        self.B_norm = nn.Parameter(torch.ones(config.d_state))
+        self.C_norm = nn.Parameter(torch.ones(config.d_state))
+        self.D = nn.Parameter(torch.ones(n_heads))
+        self.out_proj = Linear(config.expand * d_model, d_model, zero=True)
+
+    def forward(self, x_BTD: torch.Tensor, starts_BT: torch.Tensor | None = None) -> torch.Tensor:
+        y_BTI = self.kernel(
+            self.in_proj(x_BTD),
+            self.dt_bias,
+            self.B_bias,
+            self.C_bias,
+            self.B_norm,
+            self.C_norm,
+            self.D,
+            starts_BT,
+            **self.static,
+        )
+        return self.out_proj(y_BTI)
+
+
+class Mamba3Mixer:
+    """What the plugin host calls."""
+
+    Config = Mamba3Config
+
+    def build(self, d_model: int, config: Mamba3Config, context: BuildContext) -> Mamba3:
+        return Mamba3(d_model, config, context)
+
+    def roles(self, mixer: nn.Module) -> dict[str, Role]:
+        assert isinstance(mixer, Mamba3)
+        return {
+            "in_proj.weight": Role("in_proj", mixer.rows),
+            "out_proj.weight": Role("out"),
+            **{name: Role("scalar") for name in ("dt_bias", "B_bias", "C_bias", "B_norm", "C_norm", "D")},
+        }
+
+    def flops_per_token(self, d_model: int, config: Mamba3Config, context: BuildContext) -> int:
+        """6 per matrix weight, and per head 3 times what one position costs.
+
+        That is the state's update and use, 2 * 2 * headdim * d_state, and inside the chunk
+        2 * (headdim + d_state) for each of (chunk_size + 1) / 2 positions seen.
+        """
+        inner = config.expand * d_model
+        weights = d_model * (sum(rows for _, rows in config.rows(d_model)) + inner)
+        chunk = min(config.chunk_size, context.sequence_length)
+        head = 4 * config.headdim * config.d_state + (config.headdim + config.d_state) * (chunk + 1)
+        return 6 * weights + 3 * config.n_heads(d_model) * head
+
+
+mamba3 = Mamba3Mixer()

@@ -1,0 +1,76 @@
+"""A model from resolved components: the one way that training, calibration and decoding get it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from golfreg.api.errors import ConfigError, InputError, PluginError
+from golfreg.api.values import BuildContext
+
+if TYPE_CHECKING:
+    from golfreg.config.plan import Chosen
+
+
+def build_model(
+    architecture: Chosen,
+    mixers: Mapping[str, Chosen],
+    ops: Mapping[str, Chosen],
+    kernels: Mapping[str, Chosen],
+    *,
+    vocab_size: int,
+    sequence_length: int,
+    bos_id: int | None,
+    device: str,
+    dtype: str,
+    most_parameters: int | None = None,
+) -> tuple[nn.Module, BuildContext]:
+    """The model on ``device`` with float32 parameters, computing in ``dtype`` (a torch name), and its context.
+
+    Initial values are drawn on the CPU, so ``torch.manual_seed`` by the caller decides them on every
+    device. ``most_parameters``: refuse a larger model before memory is allocated for it.
+    Raises ``ConfigError`` for configurations that do not fit, ``PluginError`` for missing parts.
+    """
+    target, config = architecture.load(), _config(architecture)
+    named = tuple(target.mixers(config))
+    missing = [name for name in named if name not in mixers]
+    if missing:
+        raise PluginError(f"architecture `{architecture.name}` uses the mixer `{missing[0]}`, which was not resolved")
+    context = BuildContext(
+        vocab_size=vocab_size,
+        sequence_length=sequence_length,
+        bos_id=bos_id,
+        mixers={name: (mixers[name].load(), _config(mixers[name])) for name in named},
+        kernels={name: kernel_for(op, kernels.get(name), device, dtype)[0] for name, op in ops.items()},
+        dtype=dtype,
+    )
+    if most_parameters is not None:
+        with torch.device("meta"):
+            parameters = sum(p.numel() for p in target.build(config, context).parameters())
+        if parameters > most_parameters:
+            raise InputError(
+                f"architecture `{architecture.name}` would have {parameters:,} parameters, over {most_parameters:,}"
+            )
+    model: nn.Module = target.build(config, context)
+    return model.to(device), context
+
+
+def kernel_for(op: Chosen, kernel: Chosen | None, device: str, dtype: str) -> tuple[Callable[..., Any], str]:
+    """What to call for an op, and why: the kernel that the plan chose if it can run here, else the reference."""
+    if kernel is None:
+        return op.load().reference, "reference: no kernel was chosen"
+    implementation = kernel.load()
+    refusal = implementation.supports(device, dtype)
+    if refusal is None:
+        return implementation.call, f"{kernel.name}: {kernel.reason or 'chosen'}"
+    return op.load().reference, f"reference: `{kernel.name}` cannot run here: {refusal}"
+
+
+def _config(chosen: Chosen) -> Any:
+    try:
+        return chosen.make_config()
+    except TypeError as error:
+        raise ConfigError(f"{chosen.kind} `{chosen.name}` does not take its configuration: {error}") from error
