@@ -1,0 +1,1 @@
+"""Rulesets as versioned TOML, and the findings: what a record is held against."""

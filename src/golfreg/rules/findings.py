@@ -1,0 +1,112 @@
+"""Findings: the outcome of every rule over the records of one entry.
+
+One rule is one function, one code, one test and one line of ``docs/rules.md``. A rule yields what
+is wrong; where it yields nothing, the finding is PASS. Codes: GR1xx size, GR2xx time, GR3xx score
+and data, GR4xx seeds, GR5xx origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from golfreg.config.record import RunRecord
+from golfreg.rules.figures import Figures
+from golfreg.rules.ruleset import Ruleset
+
+
+class Level(StrEnum):
+    """FAIL: a rule is broken. WARN: a person should look."""
+
+    PASS = "PASS"
+    WARN = "WARN"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``where``: the record or the part of it; empty where the whole entry is meant."""
+
+    code: str
+    level: Level
+    message: str
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a rule yields."""
+
+    message: str
+    where: str = ""
+    level: Level = Level.FAIL
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What rules look at. ``records``: by the name that findings give them; one or more."""
+
+    records: Mapping[str, RunRecord]
+    ruleset: Ruleset
+    declared: Figures | None = None
+    """What the entry says of itself; None before there is an entry."""
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+Check = Callable[[Evidence], Iterator[Problem]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """``title``: what holds when the rule is kept."""
+
+    code: str
+    title: str
+    check: Check
+
+
+_RULES: dict[str, Rule] = {}
+
+
+def rule(code: str, title: str) -> Callable[[Check], Check]:
+    """Register a function as the rule ``code``."""
+
+    def register(check: Check) -> Check:
+        assert code not in _RULES, f"two rules have the code {code}"
+        _RULES[code] = Rule(code, title, check)
+        return check
+
+    return register
+
+
+def all_rules() -> list[Rule]:
+    """Every rule, by code."""
+    from golfreg.rules import origin_rules, score_rules, seed_rules, size_rules, time_rules  # noqa: F401
+
+    return [_RULES[code] for code in sorted(_RULES)]
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """The findings of every rule, by code; a rule that is kept gives one PASS."""
+    found = []
+    for one in all_rules():
+        problems = list(one.check(evidence))
+        found += [Finding(one.code, problem.level, problem.message, problem.where) for problem in problems]
+        if not problems:
+            found.append(Finding(one.code, Level.PASS, one.title))
+    return found
+
+
+def check_records(
+    records: Mapping[str, RunRecord], ruleset: Ruleset, declared: Figures | None = None, now: datetime | None = None
+) -> list[Finding]:
+    """``check`` of these records under a ruleset. ``now``: the time to hold dates against, default the clock's."""
+    return check(Evidence(records, ruleset, declared, now or datetime.now(UTC)))
+
+
+def worst(findings: list[Finding]) -> Level:
+    """FAIL if any is, else WARN if any is, else PASS."""
+    levels = {finding.level for finding in findings}
+    return next(level for level in (Level.FAIL, Level.WARN, Level.PASS) if level in levels or level is Level.PASS)
