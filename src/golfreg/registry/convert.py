@@ -60,8 +60,9 @@ def convert(value: Any, expected: Any, path: str = "") -> Any:
     if issubclass(container, set | frozenset | list) or container is Sequence:
         items = _items(value, expected, path)
         element = arguments[0] if arguments else Any
-        made = (convert(item, element, f"{path}[{i}]") for i, item in enumerate(items))
-        return tuple(made) if container is Sequence else container(made)
+        made = [convert(item, element, f"{path}[{i}]") for i, item in enumerate(items)]
+        make: Any = tuple if container is Sequence else container
+        return make(made)
     if issubclass(container, Mapping):
         if not isinstance(value, Mapping):
             raise Mismatch(value, expected, path)

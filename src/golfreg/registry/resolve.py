@@ -81,9 +81,10 @@ def load(registered: Registered) -> Any:
             hint=f"see the protocol of a {registered.kind} in golfreg.api.protocols",
         )
     if inspect.isclass(target) and (unbound := _unbound(target, registered.kind)):
+        instance = attribute.lower()
         raise PluginError(
             f"{what} has the target `{registered.target}`, a class whose `{unbound}` needs an instance",
-            hint=f'name an instance: `{attribute.lower()} = {attribute}()` and target="{module_name}:{attribute.lower()}"',
+            hint=f'name an instance: `{instance} = {attribute}()` and target="{module_name}:{instance}"',
         )
     return target
 
@@ -122,9 +123,7 @@ def _import_hint(error: BaseException, author: str) -> str:
 def _unknown(kind: str, name: str, op: str | None, host: Host) -> UnknownComponentError:
     """Near matches, the same name of another kind, and plugins that failed and may have provided it."""
     label = f"{kind} `{name}`" + (f" of `{op}`" if op else "")
-    related, others = [], []
-    for failure in host.failures:
-        (related if _may_provide(failure, kind, name) else others).append(failure)
+    related = [f for f in host.failures if _may_provide(f, kind, name)]
     message = f"{label} is not registered"
     if related:
         message += "; " + "; ".join(str(failure) for failure in related)
@@ -138,8 +137,8 @@ def _unknown(kind: str, name: str, op: str | None, host: Host) -> UnknownCompone
         hints.append(related[0].hint + ";")
     elif kinds:
         hints.append(f"`{name}` is the name of a{'n' if kinds[0][0] in 'ao' else ''} {' and of a '.join(kinds)};")
-    if others and not related:
-        count = len(others)
+    if host.failures and not related:
+        count = len(host.failures)
         hints.append(f"{count} plugin failure{'s' if count > 1 else ''}, shown by the list, may be why;")
     if any(name in {p.entry_point, *_words(p.distribution)} for p in host.disabled):
         hints.append(f"{DISABLE_VARIABLE} disables a plugin of that name;")
@@ -148,7 +147,7 @@ def _unknown(kind: str, name: str, op: str | None, host: Host) -> UnknownCompone
 
 
 def _may_provide(failure: Failure, kind: str, name: str) -> bool:
-    """Best guess: the component's name is in the plugin's, or it failed in the hook of this kind."""
+    """Best guess: a word of the component's name is in the plugin's."""
     provider = failure.provider
     words = {provider.entry_point, *_words(provider.distribution), *_words(provider.module)}
     return name in words or bool({*_words(name)} & words - {"golfreg", "plugin", kind})

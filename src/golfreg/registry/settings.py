@@ -23,15 +23,15 @@ def make_config(target: Any, values: Mapping[str, Any], where: str) -> Any:
     ``where`` is what a message calls the table: ``[codec]``. Raises ``ConfigError`` for an unknown
     key (with the nearest), a value of the wrong type, and whatever ``Config`` itself refuses.
     """
-    config_type = getattr(target, "Config", None)
+    config_type: Any = getattr(target, "Config", None)
     if config_type is None:
         if values:
             raise ConfigError(f"{where} sets {_quoted(values)}, but the component has no settings")
         return None
-    if not dataclasses.is_dataclass(config_type):
+    if not (isinstance(config_type, type) and dataclasses.is_dataclass(config_type)):
         raise PluginError(f"{where}: the component's Config is not a dataclass")
     types = field_types(config_type)
-    arguments = {}
+    arguments: dict[str, Any] = {}
     for key, value in values.items():
         if key not in types:
             raise ConfigError(f"{where} has no setting `{key}`", hint=_nearest(key, types))
