@@ -76,9 +76,7 @@ def golfreg_quantizers() -> Iterator[Quantizer]:
         target=target,
         defaults={"bits": 6, "embedding_bits": 8},
     )
-    yield Quantizer(
-        name="none", summary="bfloat16, for debugging", target="golfreg.builtin.quantizers.none:none"
-    )
+    yield Quantizer(name="none", summary="bfloat16, for debugging", target="golfreg.builtin.quantizers.none:none")
 
 
 @hookimpl
@@ -103,7 +101,7 @@ def golfreg_corpora() -> Iterator[Corpus]:
         name="jsonl",
         summary="documents as JSON lines with a `text` field; also .gz and .xz",
         target="golfreg.builtin.corpora.jsonl:jsonl",
-        argument="PATH[,PATH...]",
+        argument="PATH[,PATH...][;validation=PATH[,PATH...]]",
     )
     yield Corpus(
         name="shards",

@@ -1,0 +1,257 @@
+"""Makes a dataset directory from a corpus, whole or not at all.
+
+Everything is written to ``.NAME.partial`` beside the target and renamed at the end. The builder
+holds a lock on that directory, so that of several runs one builds and the others take its result;
+a killed builder's lock is gone with it, and the next one clears what it left.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import tomli_w
+from safetensors.numpy import save
+
+from golfreg.api.errors import EnvironmentFault, InputError
+from golfreg.api.values import Documents, Shards
+from golfreg.config.job import write_whole
+from golfreg.config.spec import DataSettings
+from golfreg.data.cache import cache_root
+from golfreg.data.dataset import BYTES_FILE, DATASET_FILE, DATASET_SCHEMA, TOKENIZER_FILE, Dataset, open_dataset
+from golfreg.data.documents import Written, tokenizer_texts, write_split
+from golfreg.data.given import cut_validation, link_shards, shards_tokenizer
+from golfreg.data.prove import prove_bytes
+from golfreg.data.shards import TokenStream
+from golfreg.data.tokenizers import Tokenizer, make_tokenizer
+from golfreg.data.train_tokenizer import trained_model
+from golfreg.data.writer import ShardWriter
+
+Tell = Callable[[int, str], None]
+"""Called with the steps done, of ``STEPS``, and what is being done."""
+
+STEPS = 4
+
+
+def prepare(
+    load: Callable[[], Documents | Shards],
+    corpus_name: str,
+    settings: DataSettings,
+    target: Path,
+    tell: Tell,
+    threads: int = 1,
+) -> tuple[Dataset, bool]:
+    """The dataset at ``target``, and whether it was there already. ``load`` opens the corpus if it is not."""
+    try:
+        if (found := _usable(target)) is not None:
+            return found, True
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _partial(target, lambda: tell(0, "waiting for another run that prepares the same data")) as partial:
+            if (found := _usable(target)) is not None:
+                return found, True
+            _build(load(), corpus_name, settings, partial, tell, threads)
+            _replace(partial, target)
+        return open_dataset(target), False
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG):
+            raise EnvironmentFault(f"cannot prepare data in `{target}`: {error}") from error
+        raise EnvironmentFault(
+            f"cannot write data to `{error.filename or target}`: {error.strerror}",
+            hint="free some space, or set GOLFREG_CACHE to a directory of yours on another disk",
+        ) from error
+
+
+def check_dataset(dataset: Dataset) -> None:
+    """Compare the files with what ``dataset.toml`` says: all sizes, and all that decides a score byte for byte."""
+    for name, facts in dataset.files.items():
+        path = dataset.path / name
+        size = path.stat().st_size if path.is_file() else -1
+        if size != facts["bytes"]:
+            raise InputError(f"`{path}` has {size:,} bytes, not {facts['bytes']:,}")
+        if not name.startswith("train_") and _sha256(path) != facts.get("sha256"):
+            raise InputError(f"`{path}` was changed after it was written")
+
+
+def _usable(target: Path) -> Dataset | None:
+    if not target.exists():
+        return None
+    if target.is_dir() and not (target / DATASET_FILE).exists():
+        if any(target.iterdir()):
+            raise InputError(f"`{target}` exists and holds no dataset", hint="give another directory")
+        return None
+    try:
+        dataset = open_dataset(target)
+        check_dataset(dataset)
+    except InputError:
+        return None
+    return dataset
+
+
+@contextmanager
+def _partial(target: Path, on_wait: Callable[[], None]) -> Iterator[Path]:
+    """An empty directory beside ``target`` that nobody else builds in; gone at the end."""
+    partial = target.parent / f".{target.name}.partial"
+    while True:
+        partial.mkdir(exist_ok=True)
+        try:
+            handle = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue  # Renamed between the two lines.
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                on_wait()
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if _same(partial, handle):
+                break
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)  # Another run finished and renamed it while this one waited.
+    try:
+        _clear(partial)
+        yield partial
+    finally:
+        if _same(partial, handle):
+            shutil.rmtree(partial, ignore_errors=True)
+        os.close(handle)
+
+
+def _same(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def _clear(directory: Path) -> None:
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _replace(partial: Path, target: Path) -> None:
+    """Rename onto ``target``. A dataset there failed its check, or it would have been used: it goes."""
+    if target.exists() and any(target.iterdir()):
+        broken = partial.with_suffix(".broken")
+        shutil.rmtree(broken, ignore_errors=True)
+        os.rename(target, broken)
+        os.rename(partial, target)
+        shutil.rmtree(broken, ignore_errors=True)
+    else:
+        os.rename(partial, target)
+
+
+def _build(
+    corpus: Documents | Shards, corpus_name: str, settings: DataSettings, directory: Path, tell: Tell, threads: int
+) -> None:
+    validation, train = ShardWriter(directory, "validation"), ShardWriter(directory, "train")
+    known: Written | None = None
+    try:
+        if isinstance(corpus, Documents):
+            tell(0, "choosing the tokenizer")
+
+            def train_model(size: int) -> bytes:
+                texts = tokenizer_texts(corpus, settings.tokenizer_train_bytes)
+                tell(0, f"training the tokenizer sp{size}")
+                return trained_model(texts, size, cache_root() / "tokenizers")
+
+            tokenizer = make_tokenizer(settings.tokenizer, train_model, threads)
+            seen: set[bytes] = set()
+            known = write_split(
+                corpus.validation(),
+                "validation",
+                tokenizer,
+                validation,
+                seen,
+                lambda text: tell(1, text),
+                settings.validation_tokens,
+                keep_digests=True,
+            )
+            write_split(corpus.train(), "training", tokenizer, train, seen, lambda text: tell(2, text))
+            validation.close()
+            train.close()
+            digests = {**validation.digests, **train.digests}
+        else:
+            tokenizer = shards_tokenizer(corpus, settings, threads)
+            tell(1, "checking the validation shards")
+            if settings.validation_tokens:
+                TokenStream(corpus.validation).check(tokenizer.vocab_size)
+                cut_validation(corpus.validation, validation, settings.validation_tokens, tokenizer.bos_id)
+                validation.close()
+                digests = dict(validation.digests)
+            else:
+                digests = link_shards(corpus.validation, directory, "validation", tokenizer.vocab_size)
+            tell(2, "checking the training shards")
+            digests |= link_shards(corpus.train, directory, "train", tokenizer.vocab_size)
+    finally:
+        validation.abandon()
+        train.abandon()
+    _describe(corpus, corpus_name, tokenizer, known, digests, directory, tell)
+
+
+def _describe(
+    corpus: Documents | Shards,
+    corpus_name: str,
+    tokenizer: Tokenizer,
+    known: Written | None,
+    digests: dict[str, str],
+    directory: Path,
+    tell: Tell,
+) -> None:
+    """Prove the bytes of what was written and write the byte table, the tokenizer and ``dataset.toml``."""
+    streams = {
+        prefix: TokenStream(directory / name for name in sorted(digests) if name.startswith(f"{prefix}_"))
+        for prefix in ("train", "validation")
+    }
+    for prefix, what in (("train", "training"), ("validation", "validation")):
+        if len(streams[prefix]) < 2:
+            raise InputError(
+                f"the corpus `{corpus_name}` has no {what} text",
+                hint="it is empty, all duplicates, or too small to be split; give the validation documents apart",
+            )
+    tell(3, "proving the bytes")
+    table = tokenizer.byte_table()
+    proof = prove_bytes(streams["validation"], tokenizer, table, known.digests if known else None)
+    arrays = {"base_bytes": table.base_bytes, "leading_space": table.leading_space, "boundary": table.boundary}
+    written = {BYTES_FILE: save(arrays)} | ({TOKENIZER_FILE: tokenizer.model} if tokenizer.model else {})
+    for name, data in written.items():
+        write_whole(directory / name, data)
+        digests[name] = hashlib.sha256(data).hexdigest()
+    files = {n: {"bytes": (directory / n).stat().st_size, "sha256": digests[n]} for n in sorted(digests)}
+    values = {
+        "schema": DATASET_SCHEMA,
+        "corpus": corpus_name,
+        "corpus_fingerprint": corpus.fingerprint,
+        "tokenizer": tokenizer.name,
+        "tokenizer_digest": tokenizer.digest,
+        "vocab_size": tokenizer.vocab_size,
+        "train_tokens": len(streams["train"]),
+        "validation_tokens": len(streams["validation"]),
+        "validation_documents": proof.documents,
+        "validation_bytes": proof.target_bytes,
+        "validation_source_bytes": known.source_bytes if known else proof.target_bytes,
+        "validation_documents_changed": proof.documents_changed,
+        "fingerprint": hashlib.sha256("".join(f"{n} {digests[n]}\n" for n in sorted(digests)).encode()).hexdigest(),
+        "licence": corpus.licence,
+        "notes": {str(k): str(v) for k, v in corpus.notes.items()},
+        "files": files,
+    }
+    if tokenizer.bos_id is not None:
+        values["bos_id"] = tokenizer.bos_id
+    write_whole(directory / DATASET_FILE, tomli_w.dumps(values).encode())
+    tell(STEPS, "done")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
