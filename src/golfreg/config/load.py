@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from golfreg.api.errors import ConfigError, InputError
+from golfreg.api.errors import ConfigError
+from golfreg.config import strict
 from golfreg.config.spec import SPEC_SCHEMA, RunSpec
 
 MAX_RECIPE_BYTES = 1_000_000
@@ -54,12 +55,15 @@ def load_spec(
 
     Raises ConfigError for an unknown key (with the nearest one), a wrong type or a malformed value.
     """
-    spec, origins = RunSpec(), {}
+    spec = RunSpec()
+    origins: dict[str, Origin] = {}
     layers: list[tuple[Origin, dict[str, Any]]] = []
     if recipe is not None:
         layers.append((Origin(1, f"recipe {recipe.name}"), read_recipe(recipe)))
     for key, text in _from_environment(environment):
-        layers.append((Origin(2, f"{ENVIRONMENT_PREFIX}{key.upper().replace('.', '__')}"), nest(key, parse_value(text))))
+        layers.append(
+            (Origin(2, f"{ENVIRONMENT_PREFIX}{key.upper().replace('.', '__')}"), nest(key, parse_value(text)))
+        )
     for item in sets:
         key, equals, text = item.partition("=")
         if not equals or not key.strip():
@@ -74,40 +78,20 @@ def load_spec(
 
 def read_recipe(path: Path) -> dict[str, Any]:
     """A recipe's tables. InputError: not readable, too large, not UTF-8, not TOML, or of a newer schema."""
-    data = read_toml(path, "recipe")
-    schema = data.pop("schema", None)
+    where = f"recipe `{path}`"
+    data = strict.parse_toml(strict.read_text(path, "recipe", MAX_RECIPE_BYTES), where)
+    strict.take_schema(data, SPEC_SCHEMA, where)
     data.pop("summary", None)
-    if schema is None or isinstance(schema, bool) or not isinstance(schema, int):
-        raise InputError(f"recipe `{path}` states no schema", f"put `schema = {SPEC_SCHEMA}` on its first line")
-    if schema > SPEC_SCHEMA:
-        raise InputError(
-            f"recipe `{path}` has schema {schema}; this golfreg reads up to {SPEC_SCHEMA}", "upgrade golfreg"
-        )
     return data
-
-
-def read_toml(path: Path, what: str) -> dict[str, Any]:
-    """Parse a TOML file of at most 1 MB."""
-    try:
-        if path.stat().st_size > MAX_RECIPE_BYTES:
-            raise InputError(f"{what} `{path}` has over {MAX_RECIPE_BYTES:,} bytes", "is it the right file?")
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise InputError(f"{what} `{path}`: {error.strerror}", "check the path") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{what} `{path}` is not UTF-8 at byte {error.start}", "save it as UTF-8") from error
-    try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"{what} `{path}` is not TOML: {error}", "see https://toml.io") from error
 
 
 def parse_value(text: str) -> Any:
     """A value as TOML, or the text itself where that is no TOML value: ``128``, ``true``, ``[2, 5]``, ``lzma``."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        table = tomllib.loads(f"value = {text}")
     except (tomllib.TOMLDecodeError, RecursionError):
         return text
+    return table["value"] if len(table) == 1 else text
 
 
 def nest(key: str, value: Any) -> dict[str, Any]:

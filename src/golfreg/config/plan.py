@@ -1,18 +1,20 @@
 """The plan: a spec with every name resolved. Written once to ``plan.toml``; the stages read only that.
 
-Standard library only, so that a worker that reads a plan loads nothing else.
+Reading one imports only the standard library, so that a worker loads nothing else.
 """
 
 from __future__ import annotations
 
 import importlib
-import tomllib
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from golfreg.api.errors import InputError
+from golfreg.config import strict
 from golfreg.config.spec import RunSpec
+
+MAX_PLAN_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Plan:
     kernels: dict[str, Chosen]
     """Op name to the kernel chosen for it."""
     limits: Limits
+    track: str
     device: str
     dtype: str
     compile: bool
@@ -85,12 +88,10 @@ def plan_to_dict(plan: Plan) -> dict[str, Any]:
 
 def read_plan(path: Path) -> Plan:
     """Read ``plan.toml``. InputError if it is missing or damaged."""
-    try:
-        return _build(Plan, tomllib.loads(path.read_text("utf-8")))  # type: ignore[no-any-return]
-    except FileNotFoundError as error:
-        raise InputError(f"`{path.parent}` is no run directory: it has no {path.name}", "check the path") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"`{path}` is damaged: {error}", "start the run again") from error
+    if not path.exists():
+        raise InputError(f"`{path.parent}` is no run directory: it has no {path.name}", "check the path")
+    table = strict.parse_toml(strict.read_text(path, "plan", MAX_PLAN_BYTES), f"plan `{path}`")
+    return strict.build(Plan, table, f"plan `{path}`:")
 
 
 def _plain(value: Any) -> Any:
@@ -99,18 +100,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return value
-
-
-def _build(cls: Any, data: dict[str, Any]) -> Any:
-    types = get_type_hints(cls)
-    values = {}
-    for f in fields(cls):
-        if f.name not in data:
-            continue
-        value, expected = data[f.name], types[f.name]
-        if is_dataclass(expected):
-            value = _build(expected, value)
-        elif expected == dict[str, Chosen]:
-            value = {name: _build(Chosen, below) for name, below in value.items()}
-        values[f.name] = value
-    return cls(**values)

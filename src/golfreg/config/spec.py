@@ -85,12 +85,12 @@ class ScoreSettings:
     """The scoring stage."""
 
     windows: str = "fixed"
-    """``fixed``: windows side by side. ``sliding:STRIDE``: each advances by STRIDE and scores its last STRIDE tokens."""
+    """``fixed``: side by side. ``sliding:STRIDE``: each advances by STRIDE and scores its last STRIDE tokens."""
     sequence_length: int = 0
     """Window; 0: the training window."""
     batch_tokens: int = 16_384
     documents: str = "isolated"
-    """``isolated``: nothing may cross a document's start, and that is probed. ``stream``: it may, as in the challenge."""
+    """``isolated``: nothing may cross a document's start; that is probed. ``stream``: it may, as in the challenge."""
     probes: int = 16
     """Positions at which causality is probed."""
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,9 +24,7 @@ class Interrupted(GolfregError):
     """The user or the system ended the run; it can be resumed."""
 
     def __init__(self, number: int, run_dir: Path) -> None:
-        super().__init__(
-            f"stopped by {signal.Signals(number).name}", f"go on with `golfreg run --resume {run_dir}`"
-        )
+        super().__init__(f"stopped by {signal.Signals(number).name}", f"go on with `golfreg run --resume {run_dir}`")
         self.exit_code = 128 + number
 
 
@@ -108,10 +106,8 @@ class Worker:
             self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None and not pipe.closed:
-                try:
+                with suppress(BrokenPipeError):
                     pipe.close()
-                except BrokenPipeError:
-                    pass
         self._log.close()
 
 

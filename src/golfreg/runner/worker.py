@@ -82,8 +82,9 @@ def _as_known(error: Exception) -> GolfregError | None:
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         plugin = plugin_of_file(frame.filename)
         if plugin is not None:
+            where = f"{Path(frame.filename).name}:{frame.lineno}"
             return PluginError(
-                f"plugin `{plugin}` raised {type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})",
+                f"plugin `{plugin}` raised {type(error).__name__}: {error} ({where})",
                 "the stage's log has the traceback",
             )
     return None

@@ -1,0 +1,198 @@
+"""``golfreg run``: compose components, train, quantize, pack, score, record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from golfreg.api.errors import ConfigError
+from golfreg.cli.out import Out
+
+if TYPE_CHECKING:
+    from golfreg.config.load import Loaded
+    from golfreg.config.record import RunRecord
+    from golfreg.runner.plan import Planned
+
+
+def run(
+    arch: Annotated[str | None, typer.Option("--arch", help="Architecture, as in `plugins list`.")] = None,
+    quantizer: Annotated[str | None, typer.Option(help="Quantizer.")] = None,
+    codec: Annotated[str | None, typer.Option(help="Codec.")] = None,
+    corpus: Annotated[str | None, typer.Option(help="Corpus, with its argument: `jsonl:PATH`.")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="`sp1024`, `bytes`, or a `.model` file.")] = None,
+    kernel: Annotated[str | None, typer.Option(help="Kernel by name; `auto` takes the fastest that fits.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="A shipped recipe's name, or a TOML file.")] = None,
+    ruleset: Annotated[str | None, typer.Option(help="Ruleset whose limits hold.")] = None,
+    device: Annotated[str | None, typer.Option(help="`cpu`, `cuda` or `auto`.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Train this many steps instead of by the clock.")] = None,
+    windows: Annotated[str | None, typer.Option(help="Scoring windows: `fixed` or `sliding:STRIDE`.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of one run.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds of several runs: `1,2,3`.")] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="Any setting: `mixer.d_state=128`. May be repeated.")
+    ] = None,
+    runs: Annotated[Path | None, typer.Option(help="Where run directories are made.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this directory.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and the origin of each value.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train, quantize, pack and score one submission, and write its record.
+
+    Settings: flags > --set > GOLFREG_SECTION__KEY > recipe > default.
+
+    Example: golfreg run --arch mamba3 --codec lzma --set mixer.d_state=64
+    """
+    from golfreg.config.load import load_spec
+
+    out = Out(as_json)
+    flags = {
+        key: (flag, value)
+        for key, flag, value in (
+            ("components.architecture", "--arch", arch),
+            ("components.quantizer", "--quantizer", quantizer),
+            ("components.codec", "--codec", codec),
+            ("components.corpus", "--corpus", corpus),
+            ("components.kernel", "--kernel", kernel),
+            ("data.tokenizer", "--tokenizer", tokenizer),
+            ("ruleset", "--ruleset", ruleset),
+            ("train.device", "--device", device),
+            ("train.steps", "--steps", steps),
+            ("score.windows", "--windows", windows),
+            ("seed", "--seed", seed),
+        )
+        if value is not None
+    }
+    if resume is not None:
+        given = [flag for flag, _ in flags.values()] + ["--set"] * bool(sets) + ["--recipe"] * bool(recipe)
+        given += ["--seeds"] * bool(seeds) + ["--dry-run"] * dry_run + ["--runs"] * bool(runs)
+        if given:
+            raise ConfigError(
+                f"`--resume` goes on with the plan of `{resume}`: {', '.join(given)} would change it",
+                "leave them out, or start a new run",
+            )
+        _show_records(out, [(resume, _resume(out, resume))])
+        return
+
+    import os
+
+    from golfreg.runner.plan import choose_recipe
+
+    path, why = choose_recipe(recipe, device)
+    many = _seeds(seeds, seed)
+    if not as_json:
+        out.talk(why)
+    loaded = load_spec(path, os.environ, sets or [], flags)
+    if dry_run:
+        _show_plan(out, loaded)
+        return
+    done = []
+    for one in many or [loaded.spec.seed]:
+        done.append(_run_one(out, loaded, one, runs))
+    _show_records(out, done)
+
+
+def _seeds(seeds: str | None, seed: int | None) -> list[int]:
+    if seeds is None:
+        return []
+    if seed is not None:
+        raise ConfigError("`--seed` and `--seeds` were both given", "give one of them")
+    try:
+        numbers = [int(s) for s in seeds.split(",")]
+    except ValueError:
+        raise ConfigError(f"`--seeds {seeds}` is no list of integers", "write `--seeds 1,2,3`") from None
+    if len(set(numbers)) != len(numbers):
+        raise ConfigError(f"`--seeds {seeds}` names a seed twice", "seeds of one entry are distinct")
+    return numbers
+
+
+def _run_one(out: Out, loaded: Loaded, seed: int, runs: Path | None) -> tuple[Path, RunRecord]:
+    from dataclasses import replace
+
+    from golfreg.runner import rundir
+    from golfreg.runner.plan import make_plan
+
+    planned = make_plan(replace(loaded, spec=replace(loaded.spec, seed=seed)))
+    run_dir = rundir.create(rundir.runs_root(runs), planned.plan)
+    out.talk(f"run directory: {run_dir}")
+    for warning in planned.warnings:
+        out.warn(warning)
+    return run_dir, _watch(out, run_dir, planned.plan)
+
+
+def _resume(out: Out, run_dir: Path) -> RunRecord:
+    from golfreg.config.plan import read_plan
+
+    return _watch(out, run_dir, read_plan(run_dir / "plan.toml"))
+
+
+def _watch(out: Out, run_dir: Path, plan: Any) -> RunRecord:
+    from golfreg.cli.progress import StageProgress
+    from golfreg.runner.pipeline import run_stages
+
+    with StageProgress(out.console(stderr=True)) as progress:
+        return run_stages(run_dir, plan, progress.listen)
+
+
+def _show_plan(out: Out, loaded: Loaded) -> None:
+    from golfreg.config.plan import plan_to_dict
+    from golfreg.runner.plan import make_plan
+
+    planned = make_plan(loaded)
+    if out.as_json:
+        out.json(
+            {
+                "plan": plan_to_dict(planned.plan),
+                "origins": planned.origins,
+                "parameters": planned.parameters,
+                "flops_per_token": planned.flops_per_token,
+                "warnings": planned.warnings,
+            }
+        )
+        return
+    _plan_tables(out, planned)
+    for warning in planned.warnings:
+        out.warn(warning)
+
+
+def _plan_tables(out: Out, planned: Planned) -> None:
+    plan = planned.plan
+    chosen = [plan.architecture, *plan.mixers.values(), plan.quantizer, plan.codec, plan.corpus]
+    rows = [(c.kind, c.name, f"{c.distribution} {c.version}", c.reason or c.target) for c in chosen]
+    rows += [("kernel", f"{op}: {k.name}", f"{k.distribution} {k.version}", k.reason) for op, k in plan.kernels.items()]
+    out.table(("kind", "name", "from", "target or reason"), rows, "Components")
+    out.table(("setting", "value", "origin"), planned.rows(), "Settings")
+    limits = plan.limits
+    out.table(
+        ("what", "value"),
+        [
+            ("ruleset", plan.spec.ruleset),
+            ("cap", f"{limits.cap_bytes:,} bytes"),
+            ("training limit", f"{limits.train_seconds:g} s"),
+            ("scoring limit", f"{limits.score_seconds:g} s"),
+            ("device", f"{plan.device}, {plan.dtype}, compile {'on' if plan.compile else 'off'}"),
+            ("dataset", plan.dataset),
+            ("parameters", f"{planned.parameters:,}" if planned.parameters else "known once the data is tokenized"),
+            ("FLOPs per token", f"{planned.flops_per_token:,}" if planned.flops_per_token else "-"),
+            ("spec digest", plan.spec_digest),
+        ],
+        "Plan",
+    )
+
+
+def _show_records(out: Out, done: list[tuple[Path, RunRecord]]) -> None:
+    from golfreg.cli.show_record import record_json, show_record
+
+    if out.as_json:
+        documents = [record_json(run_dir, record) for run_dir, record in done]
+        out.json(documents[0] if len(documents) == 1 else documents)
+        return
+    for run_dir, record in done:
+        show_record(out, run_dir, record)
+    if len(done) > 1:
+        from statistics import mean, stdev
+
+        scores = [record.score.bits_per_byte for _, record in done]
+        out.line(f"{len(done)} seeds: bpb {mean(scores):.4f} +- {stdev(scores):.4f}")
+        out.line("add them to a leaderboard: golfreg leaderboard add " + " ".join(str(d) for d, _ in done))

@@ -1,0 +1,303 @@
+"""Makes the plan of a run: every name resolved, every setting checked, device and kernels chosen."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from golfreg.api.errors import ConfigError, EnvironmentFault
+from golfreg.config.load import Loaded
+from golfreg.config.plan import Chosen, Plan, plan_to_dict
+from golfreg.config.spec import RunSpec
+from golfreg.data.cache import dataset_dir_for
+from golfreg.data.dataset import open_dataset
+from golfreg.data.tokenizers import BYTE_VOCAB, read_tokenizer, sentencepiece_size
+from golfreg.kernels.build import build_model
+from golfreg.kernels.choose import choose_kernel
+from golfreg.registry.host import get_host
+from golfreg.registry.records import Registered
+from golfreg.registry.resolve import load, resolve
+from golfreg.registry.settings import make_config
+from golfreg.rules.ruleset import load_ruleset
+from golfreg.runner.settings import check_tables, component_settings
+from golfreg.score.windows import parse_windows
+
+RECIPES_DIR = Path(__file__).parent.parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, and what a user wants to know of it before it runs.
+
+    ``origins``: dotted key to where its value came from. ``parameters`` and ``flops_per_token``
+    are None while the vocabulary is not known.
+    """
+
+    plan: Plan
+    origins: dict[str, str]
+    parameters: int | None
+    flops_per_token: int | None
+    warnings: list[str]
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Every setting with its value and origin."""
+        plan = self.plan
+        tables: dict[str, Mapping[str, Any]] = {
+            "": {"ruleset": plan.spec.ruleset, "seed": plan.spec.seed},
+            **{f"{name}.": asdict(getattr(plan.spec, name)) for name in ("components", "data", "train", "score")},
+            "architecture.": plan.architecture.config,
+            **{f"mixer.{name}.": chosen.config for name, chosen in plan.mixers.items()},
+            "quantizer.": plan.quantizer.config,
+            "codec.": plan.codec.config,
+        }
+        return [
+            (prefix + key, str(value), self.origins.get(prefix + key, "default"))
+            for prefix, table in tables.items()
+            for key, value in table.items()
+        ]
+
+
+def list_recipes() -> list[str]:
+    """Names of the shipped recipes."""
+    return sorted(path.stem for path in RECIPES_DIR.glob("*.toml"))
+
+
+def choose_recipe(name: str | None, device: str | None) -> tuple[Path, str]:
+    """The recipe's file, and a sentence that says which it is and why."""
+    if name is not None:
+        shipped = RECIPES_DIR / f"{name}.toml"
+        if name in list_recipes():
+            return shipped, f"recipe `{name}`, as asked"
+        if name.endswith(".toml") or os.sep in name:
+            return Path(name), f"recipe `{name}`, as asked"
+        near = difflib.get_close_matches(name, list_recipes(), n=1)
+        raise ConfigError(
+            f"there is no recipe `{name}`",
+            f"did you mean `{near[0]}`?" if near else f"shipped: {', '.join(list_recipes())}; or a path that ends in .toml",
+        )
+    if device != "cpu" and torch.cuda.is_available():
+        return RECIPES_DIR / "gpu-150s.toml", f"recipe `gpu-150s`: {torch.cuda.get_device_name(0)} was found"
+    why = "the CPU was asked for" if device == "cpu" else "no GPU was found"
+    return RECIPES_DIR / "smoke.toml", f"recipe `smoke`: {why}; its score compares only within its track"
+
+
+def make_plan(loaded: Loaded) -> Planned:
+    """Resolve a spec. Every error of plugins and settings appears here, before anything is made."""
+    spec = loaded.spec
+    origins = {key: origin.text for key, origin in loaded.origins.items()}
+    ruleset = load_ruleset(spec.ruleset)
+    check_ranges(spec)
+    device, dtype = resolve_device(spec.train.device, spec.train.dtype)
+
+    architecture = resolve("architecture", spec.components.architecture)
+    chosen_architecture = choose(loaded, architecture, origins, "architecture.")
+    target = load(architecture)
+    config = chosen_architecture.make_config()
+    mixers, ops = {}, {}
+    for position, name in enumerate(target.mixers(config)):
+        mixer = resolve("mixer", name)
+        mixers[name] = choose(loaded, mixer, origins, f"mixer.{name}.", flat=position == 0)
+        ops.update({op: plain_choice(resolve("op", op)) for op in mixer.descriptor.ops})  # type: ignore[attr-defined]
+    warnings = check_tables(loaded, set(mixers))
+    kernels = {op: kernel(op, spec.components.kernel, device, dtype) for op in ops}
+
+    quantizer = resolve("quantizer", spec.components.quantizer)
+    codec = resolve("codec", spec.components.codec)
+    corpus_name, colon, argument = spec.components.corpus.partition(":")
+    corpus = resolve("corpus", corpus_name)
+    check_argument(corpus, argument if colon else None)
+    if ruleset.data.corpora and corpus_name not in ruleset.data.corpora:
+        warnings.append(
+            f"ruleset `{ruleset.name}` is for the corpus {' or '.join(ruleset.data.corpora)}:"
+            f" a record with `{corpus_name}` cannot enter its leaderboard"
+        )
+    if spec.score.documents not in ruleset.score.documents:
+        raise ConfigError(
+            f"ruleset `{ruleset.name}` does not allow `score.documents = {spec.score.documents}`",
+            f"it allows {', '.join(ruleset.score.documents)}",
+        )
+    if spec.train.steps and spec.train.seconds:
+        warnings.append("`train.seconds` has no effect: `train.steps` is set")
+    if spec.train.seconds > ruleset.limits.train_seconds:
+        raise ConfigError(
+            f"`train.seconds = {spec.train.seconds:g}` is over the {ruleset.limits.train_seconds:g} s"
+            f" of ruleset `{ruleset.name}`",
+            "choose another ruleset with `--ruleset`",
+        )
+    chosen_quantizer = choose(loaded, quantizer, origins, "quantizer.")
+    plan = Plan(
+        spec=spec,
+        spec_digest="",
+        architecture=chosen_architecture,
+        mixers=mixers,
+        quantizer=chosen_quantizer,
+        quantizer_needs=sorted(load(quantizer).needs),
+        codec=choose(loaded, codec, origins, "codec."),
+        corpus=Chosen(**{**asdict(plain_choice(corpus)), "argument": argument if colon else None}),
+        ops=ops,
+        kernels=kernels,
+        limits=ruleset.as_limits(),
+        track=ruleset.track,
+        device=device,
+        dtype=dtype,
+        compile=resolve_switch("train.compile", spec.train.compile, device == "cuda"),
+        threads=spec.train.threads or len(os.sched_getaffinity(0)),
+        dataset=str(dataset_dir_for(corpus_name, argument if colon else None, spec.data)),
+    )
+    plan = Plan(**{**vars(plan), "spec_digest": digest(plan)})
+    parameters, flops = count(plan, target, config)
+    return Planned(plan, origins, parameters, flops, warnings)
+
+
+def choose(loaded: Loaded, component: Registered, origins: dict[str, str], prefix: str, *, flat: bool = True) -> Chosen:
+    """A component with its whole configuration; the origin of each value is noted under ``prefix``."""
+    values, where = component_settings(loaded, component, flat=flat)
+    config = make_config(load(component), values, f"{component.kind} `{component.name}`")
+    for f in fields(config):
+        origins[prefix + f.name] = where.get(f.name, "default")
+    return Chosen(**{**asdict(plain_choice(component)), "config": asdict(config)})
+
+
+def plain_choice(component: Registered) -> Chosen:
+    """A component that is not configured."""
+    return Chosen(
+        kind=component.kind,
+        name=component.name,
+        target=component.target,
+        distribution=component.distribution,
+        version=component.version,
+        module=component.module,
+    )
+
+
+def kernel(op: str, wanted: str, device: str, dtype: str) -> Chosen:
+    """The kernel of an op for this run: the one asked for, or the first that can run here, by priority."""
+    named = {c.name: c for c in get_host().of_kind("kernel") if c.op == op}
+    offered = [resolve("kernel", name, op=op) for name in named]
+    usable = [c for c in offered if not c.missing]
+    name, reason = choose_kernel(
+        op,
+        [(c.name, getattr(c.descriptor, "priority", 0), lambda c=c: load(c)) for c in usable],  # type: ignore[misc]
+        device,
+        dtype,
+        None if wanted == "auto" else wanted,
+    )
+    return Chosen(**{**asdict(plain_choice(named[name])), "reason": reason})
+
+
+def resolve_device(device: str, dtype: str) -> tuple[str, str]:
+    """``cpu`` or ``cuda`` and the compute type."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"`train.device = {device}` is no device", "it is `auto`, `cpu` or `cuda`")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise EnvironmentFault("`train.device = cuda`, but torch finds no GPU", "run with `--device cpu`")
+    if dtype not in ("auto", "float32", "bfloat16"):
+        raise ConfigError(f"`train.dtype = {dtype}` is not offered", "it is `auto`, `float32` or `bfloat16`")
+    return device, ("bfloat16" if device == "cuda" else "float32") if dtype == "auto" else dtype
+
+
+def resolve_switch(key: str, value: str, automatic: bool) -> bool:
+    """``on``, ``off`` or ``auto``."""
+    if value not in ("on", "off", "auto"):
+        raise ConfigError(f"`{key} = {value}` is no switch", "it is `on`, `off` or `auto`")
+    return automatic if value == "auto" else value == "on"
+
+
+def check_ranges(spec: RunSpec) -> None:
+    """Settings that no component checks. ConfigError with what would be right."""
+    train, score, data = spec.train, spec.score, spec.data
+    at_least_one = {
+        "train.sequence_length": train.sequence_length,
+        "train.batch_tokens": train.batch_tokens,
+        "train.muon_iterations": train.muon_iterations,
+        "score.batch_tokens": score.batch_tokens,
+        "data.tokenizer_train_bytes": data.tokenizer_train_bytes,
+    }
+    for key, value in at_least_one.items():
+        if value < 1:
+            raise ConfigError(f"`{key} = {value}` is out of range", "it is at least 1")
+    for table, name in ((train, "train"), (score, "score"), (data, "data")):
+        for f in fields(table):
+            value = getattr(table, f.name)
+            if isinstance(value, int | float) and value < 0:
+                raise ConfigError(f"`{name}.{f.name} = {value}` is out of range", "it is at least 0")
+    for key in ("muon_momentum", "muon_momentum_start", "ema_decay", "adam_beta1", "adam_beta2"):
+        if getattr(train, key) >= 1:
+            raise ConfigError(f"`train.{key} = {getattr(train, key)}` is out of range", "it is below 1")
+    if train.warmdown_fraction > 1:
+        raise ConfigError(f"`train.warmdown_fraction = {train.warmdown_fraction}` is out of range", "it is at most 1")
+    micro = train.micro_batch_tokens or train.batch_tokens
+    if train.batch_tokens % train.sequence_length or train.batch_tokens % micro or micro % train.sequence_length:
+        raise ConfigError(
+            f"a step of {train.batch_tokens} tokens in micro-batches of {micro} has no whole windows"
+            f" of {train.sequence_length}",
+            "`batch_tokens` is a multiple of `micro_batch_tokens`, and that of `sequence_length`",
+        )
+    if score.documents not in ("isolated", "stream"):
+        raise ConfigError(f"`score.documents = {score.documents}` is not known", "it is `isolated` or `stream`")
+    parse_windows(score.windows, score.sequence_length or train.sequence_length)
+
+
+def check_argument(corpus: Registered, argument: str | None) -> None:
+    """Some corpora need an argument after a colon, others take none."""
+    wanted = getattr(corpus.descriptor, "argument", None)
+    if wanted and not argument:
+        raise ConfigError(f"corpus `{corpus.name}` needs an argument", f"write `--corpus {corpus.name}:{wanted}`")
+    if argument and not wanted:
+        raise ConfigError(f"corpus `{corpus.name}` takes no argument", f"write `--corpus {corpus.name}`")
+
+
+def digest(plan: Plan) -> str:
+    """Names the configuration: all that decides a run but its seed and where its data lies."""
+    table = plan_to_dict(plan)
+    del table["dataset"], table["spec_digest"], table["spec"]["seed"]
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def vocabulary(plan: Plan) -> tuple[int, int | None] | None:
+    """(vocabulary size, BOS) if it is known without reading the corpus."""
+    if (plan.dataset_dir / "dataset.toml").exists():
+        dataset = open_dataset(plan.dataset_dir)
+        return dataset.vocab_size, dataset.bos_id
+    tokenizer = plan.spec.data.tokenizer
+    if plan.corpus.name == "shards":
+        return None
+    if tokenizer == "bytes":
+        return BYTE_VOCAB, 1
+    size = sentencepiece_size(tokenizer)
+    if size is not None:
+        return size, 1
+    read = read_tokenizer(Path(tokenizer))
+    return read.vocab_size, read.bos_id
+
+
+def count(plan: Plan, target: Any, config: Any) -> tuple[int | None, int | None]:
+    """Parameters, and FLOPs per token, without allocating the weights."""
+    known = vocabulary(plan)
+    if known is None:
+        return None, None
+    with torch.device("meta"):
+        model, context = build_model(
+            plan.architecture,
+            plan.mixers,
+            plan.ops,
+            plan.kernels,
+            vocab_size=known[0],
+            sequence_length=plan.spec.train.sequence_length,
+            bos_id=known[1],
+            device="meta",
+            dtype=plan.dtype,
+        )
+    return sum(p.numel() for p in model.parameters()), target.flops_per_token(config, context)
+
+

@@ -1,0 +1,79 @@
+"""Which settings reach a component: its pattern's defaults, the flat keys of its kind's table, its own table.
+
+A table inside ``[architecture]`` or ``[mixer]`` that is named after a component configures that
+component only, or, where the name is the one that several patterns share a target with, all of them.
+Of two values for one key the one from the higher layer wins, and in one layer the more specific.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from golfreg.api import Component
+from golfreg.api.errors import ConfigError
+from golfreg.config.load import DEFAULT, Loaded, Origin, unknown_key
+from golfreg.registry.host import get_host
+from golfreg.registry.records import Registered
+
+
+def component_settings(
+    loaded: Loaded, component: Registered, *, flat: bool = True
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Values for a component's ``Config`` and the origin of each. ``flat``: the kind's flat keys are for it."""
+    kind, descriptor = component.kind, component.descriptor
+    table: Mapping[str, Any] = getattr(loaded.spec, kind)
+    relatives = {c.name for c in get_host().of_kind(kind) if c.target == component.target}
+    names = {c.name for c in get_host().of_kind(kind)}
+    candidates: list[tuple[int, int, str, Any, str]] = [
+        (0, 0, key, value, f"pattern {descriptor.name}") for key, value in defaults_of(descriptor).items()
+    ]
+    for key, value in table.items():
+        if isinstance(value, Mapping) and key in names:
+            if key in relatives:
+                specificity = 3 if key == component.name else 2
+                candidates += [
+                    (origin.rank, specificity, inner, v, origin.text)
+                    for inner, v in value.items()
+                    for origin in [_origin(loaded, f"{kind}.{key}.{inner}")]
+                ]
+        elif flat:
+            origin = _origin(loaded, f"{kind}.{key}")
+            candidates.append((origin.rank, 1, key, value, origin.text))
+    values, origins = {}, {}
+    for _, _, key, value, text in sorted(candidates, key=lambda c: c[:2]):
+        values[key], origins[key] = value, text
+    return values, origins
+
+
+def defaults_of(descriptor: Component) -> Mapping[str, Any]:
+    """What a named pattern fixes; nothing for kinds that have no patterns."""
+    return getattr(descriptor, "defaults", {})
+
+
+def check_tables(loaded: Loaded, mixers: set[str]) -> list[str]:
+    """Warnings for tables of components that this run does not use; ConfigError for names nobody has."""
+    warnings = []
+    for kind in ("architecture", "mixer", "quantizer", "codec"):
+        names = {c.name for c in get_host().of_kind(kind)}
+        for key, value in getattr(loaded.spec, kind).items():
+            origin = _origin(loaded, f"{kind}.{key}")
+            if isinstance(value, Mapping) and key not in names and kind == "mixer":
+                raise unknown_key(f"{kind}.{key}", names, origin.text)
+            if kind == "mixer" and key in names and key not in mixers and origin.rank > 1:
+                warnings.append(f"{origin.text} configures mixer `{key}`, which this architecture does not use")
+    return warnings
+
+
+def _origin(loaded: Loaded, key: str) -> Origin:
+    """Origin of a key, or the highest of those below it when it is a table."""
+    below = [o for k, o in loaded.origins.items() if k == key or k.startswith(f"{key}.")]
+    return max(below, key=lambda o: o.rank, default=DEFAULT)
+
+
+def with_where(error: ConfigError, origins: Mapping[str, str], kind: str) -> ConfigError:
+    """The error with the origin of the key that it names, if it names one."""
+    for key, text in origins.items():
+        if f"`{key}`" in error.message or f".{key}`" in error.message:
+            return ConfigError(f"{text}: {error.message}", error.hint)
+    return ConfigError(f"[{kind}]: {error.message}", error.hint)
