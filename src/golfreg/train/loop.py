@@ -1,0 +1,279 @@
+"""The training loop.
+
+B windows, T time, D model width, V vocabulary. ``tokens_BT`` predict ``targets_BT``, one to the right.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import signal
+import sys
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from golfreg.api.errors import AnswerIsNo, EnvironmentFault
+from golfreg.config.job import Job
+from golfreg.train.checkpoint import Checkpoints
+from golfreg.train.clock import Clock
+from golfreg.train.interrupt import Interrupted, Listening
+from golfreg.train.loss import Gradients
+from golfreg.train.metrics import Metrics, Readings
+from golfreg.train.schedule import Schedule
+from golfreg.train.state import TrainState
+
+_WARMUP_STEPS = 3
+_CAUTION = 1.5
+"""A step is begun if this many times the slowest recent one still fits."""
+
+
+class Training:
+    """One training stage: ``run`` trains, or goes on from the newest checkpoint.
+
+    ``seconds``: when the clock ends the run, if ``steps`` is 0. ``micro_batches``: batches that
+    ``state.batches`` gives for one step.
+    """
+
+    def __init__(
+        self, job: Job, state: TrainState, gradients: Gradients, *, steps: int, seconds: float, micro_batches: int
+    ) -> None:
+        self.job, self.state, self.gradients = job, state, gradients
+        self.settings = job.plan.spec.train
+        self.device = job.plan.device
+        self.micro_batches = micro_batches
+        self.schedule = Schedule(self.settings, steps, seconds)
+        directory = job.run_dir / "train"
+        try:
+            directory.mkdir(exist_ok=True)
+            self.clock = Clock(directory / "heartbeat")
+        except OSError as error:
+            raise EnvironmentFault(
+                f"cannot write in `{directory}`: {error.strerror}", hint="free the disk or check its permissions"
+            ) from error
+        self.checkpoints = Checkpoints(directory, job.plan.spec_digest)
+        self.readings = Readings(self.device)
+        self.step_seconds: deque[float] = deque(maxlen=8)
+        self.checkpoint_seconds = 0.0
+        self.last_loss = math.nan
+        self.compile_seconds = 0.0
+        self.parameters = list(state.model.parameters())
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end; the stage's result.
+
+        AnswerIsNo if the loss is no longer a number or no step fits the time, Interrupted on SIGINT and SIGTERM.
+        """
+        state, clock, schedule = self.state, self.clock, self.schedule
+        with Listening() as self.listening:
+            finished = self._resume()
+            self.metrics = Metrics(self.job.run_dir / "metrics.jsonl", state.step)
+            if finished is None and (self.gradients.compiled or self.device == "cuda"):
+                self._warm_up()
+            checkpoint_due = clock.elapsed() + self.settings.checkpoint_seconds
+            begun = clock.elapsed()
+            while finished is None and self._another_step_fits():
+                rate = schedule.rate(state.step, clock.elapsed())
+                loss, norm = self._step(rate)
+                self.readings.push(self._describe(rate), loss, norm)
+                self._read(keep=self.readings.lag)
+                self.step_seconds.append(clock.elapsed() - begun)
+
+                if self.listening.received:
+                    self._leave(self.listening.received)
+                every = self.settings.checkpoint_steps
+                if (every and state.step % every == 0) or (clock.elapsed() >= checkpoint_due and self._time_to_save()):
+                    self._checkpoint()
+                    checkpoint_due = clock.elapsed() + self.settings.checkpoint_seconds
+                begun = clock.elapsed()
+
+            self._read(keep=0)
+            if not state.step:
+                raise AnswerIsNo(
+                    f"no training step was made in {schedule.seconds:.1f} s",
+                    hint="set a longer `train.seconds` or a smaller `train.batch_tokens`",
+                )
+            train_seconds = clock.stop() if finished is None else finished
+            if finished is None:
+                self._checkpoint(finished=True)
+            self._flush()
+            self.metrics.close()
+            clock.close()
+        return self._result(train_seconds)
+
+    def _step(self, rate: float) -> tuple[Tensor, Tensor]:
+        """One step: gradients, clipping, optimizers, average. Loss and gradient norm, on the device."""
+        state, settings = self.state, self.settings
+        loss = self.gradients(self._batches(), settings.batch_tokens)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, settings.grad_clip or math.inf)
+        state.muon.step(rate, self.schedule.momentum(state.step))
+        state.adamw.step(rate, state.step + 1)
+        for parameter in self.parameters:
+            parameter.grad = None
+        state.step += 1
+        state.tokens += settings.batch_tokens
+        if state.average is not None:
+            state.average.update(state.step)
+        return loss, norm
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for _ in range(self.micro_batches):
+            tokens_BT, targets_BT = (torch.from_numpy(a) for a in self.state.batches.next())
+            if self.device == "cuda":
+                tokens_BT = tokens_BT.pin_memory().to("cuda", non_blocking=True)
+                targets_BT = targets_BT.pin_memory().to("cuda", non_blocking=True)
+            yield tokens_BT, targets_BT
+
+    def _another_step_fits(self) -> bool:
+        if self.schedule.steps:
+            return self.state.step < self.schedule.steps
+        expected = max(self.step_seconds, default=0.0) * (_CAUTION + self.readings.lag)
+        return self.clock.elapsed() + expected < self.schedule.seconds
+
+    def _time_to_save(self) -> bool:
+        """Whether a checkpoint would not cost the run its last steps."""
+        return bool(self.schedule.steps) or self.clock.elapsed() + 2 * self.checkpoint_seconds < self.schedule.seconds
+
+    def _describe(self, rate: float) -> dict[str, Any]:
+        elapsed = self.clock.elapsed()
+        return {
+            "step": self.state.step,
+            "rate": round(rate, 6),
+            "tokens": self.state.tokens,
+            "train_seconds": round(elapsed, 3),
+            "tokens_per_second": round(self.state.tokens / max(elapsed, 1e-9), 1),
+        }
+
+    def _read(self, keep: int) -> None:
+        """Take in the values of all steps but the newest ``keep``, and stop if one is no number."""
+        for known, loss, norm in self.readings.pop(keep):
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                self._flush()
+                raise self._diverged(known["step"], loss, norm)
+            self.last_loss = loss
+            self.metrics.add(loss=round(loss, 6), gradient_norm=round(norm, 6), **known)
+            if self.clock.beat():
+                self._flush()
+                self._tell_progress(known)
+
+    def _tell_progress(self, known: dict[str, Any]) -> None:
+        done, total = (
+            (known["step"], self.schedule.steps)
+            if self.schedule.steps
+            else (known["train_seconds"], self.schedule.seconds)
+        )
+        text = f"loss {self.last_loss:.3f}  {known['tokens_per_second'] / 1000:.1f}k tokens/s"
+        self._tell("progress", done=done, total=total, text=text)
+
+    def _tell(self, event: str, **values: Any) -> None:
+        try:
+            self.job.tell(event, **values)
+        except BrokenPipeError:  # the launcher is gone: save the work and go too
+            self.listening.received = self.listening.received or signal.SIGTERM
+
+    def _note(self, text: str) -> None:
+        self._tell("note", text=text)
+
+    def _flush(self) -> None:
+        try:
+            self.metrics.flush()
+        except OSError as error:
+            self._note(f"warning: metrics.jsonl lacks some lines: {error.strerror}")
+
+    def _diverged(self, step: int, loss: float, norm: float) -> AnswerIsNo:
+        what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient norm is {norm}"
+        kept = self.checkpoints.paths()
+        where = f"the last good checkpoint is `{kept[-1]}`" if kept else "no checkpoint had been written"
+        return AnswerIsNo(
+            f"training diverged: {what} at step {step}",
+            hint=f"{where}; lower `train.matrix_lr`, `train.embedding_lr` or `train.scalar_lr`",
+        )
+
+    def _leave(self, number: int) -> None:
+        """Checkpoint and stop because of a signal."""
+        self._read(keep=0)
+        saved = self._checkpoint()
+        where = f"checkpoint at step {self.state.step}" if saved else "no checkpoint could be written"
+        raise Interrupted(
+            number,
+            f"training was stopped by {signal.Signals(number).name}; {where}",
+            hint=f"go on with `golfreg run --resume {self.job.run_dir}`",
+        )
+
+    def _checkpoint(self, finished: bool = False) -> bool:
+        """Write a checkpoint; whether the disk took it. Only of weights that are known to be numbers."""
+        self._read(keep=0)
+        begun = self.clock.elapsed()
+        tensors, numbers = self.state.save()
+        numbers_now = {
+            **numbers,
+            "elapsed_seconds": self.clock.elapsed(),
+            "finished": finished,
+            "final_loss": self.last_loss,
+        }
+        try:
+            self.checkpoints.write(tensors, numbers_now)
+        except OSError as error:
+            self._note(f"warning: no checkpoint at step {self.state.step}: {error.strerror}")
+            return False
+        finally:
+            self.checkpoint_seconds = self.clock.elapsed() - begun
+            self.clock.beat(0.0)
+            self._flush()
+        return True
+
+    def _resume(self) -> float | None:
+        """Load the newest checkpoint, if there is one; the clock's last time if training was over, else None."""
+        found = self.checkpoints.newest(self._note)
+        if found is None:
+            if self.clock.elapsed() > 1.0:
+                self._note(f"training starts again from step 0; {self.clock.elapsed():.1f} s are charged")
+            return None
+        self.state.load(found.tensors, found.numbers)
+        self.last_loss = float(found.numbers["final_loss"])
+        elapsed = float(found.numbers["elapsed_seconds"])
+        if found.numbers["finished"]:
+            return elapsed
+        self.clock.charge_at_least(elapsed)
+        self._note(f"training goes on from step {self.state.step}; {self.clock.elapsed():.1f} s are charged")
+        return None
+
+    def _warm_up(self) -> None:
+        """Compile and tune on a few steps off the clock, then put everything back."""
+        with self.clock.paused():
+            begun = self.clock.now()
+            tensors, numbers = self.state.save()
+            copies = {name: t.clone() for name, t in tensors.items()}
+            self._tell("progress", done=0, total=1, text="compiling" if self.gradients.compiled else "warming up")
+            for _ in range(_WARMUP_STEPS):
+                self._step(0.0)
+            self.state.load(copies, numbers)
+            if self.device == "cuda":
+                torch.cuda.synchronize()
+                torch.cuda.reset_peak_memory_stats()
+            self.compile_seconds = self.clock.now() - begun
+
+    def _result(self, train_seconds: float) -> dict[str, Any]:
+        state = self.state
+        return {
+            "steps": state.step,
+            "tokens": state.tokens,
+            "train_seconds": train_seconds,
+            "compile_seconds": self.compile_seconds,
+            "final_loss": self.last_loss,
+            "parameters": sum(p.numel() for p in self.parameters),
+            "peak_memory_bytes": peak_memory_bytes(self.device),
+            "tokens_per_second": state.tokens / train_seconds,
+            "resumed": self.clock.resumed,
+        }
+
+
+def peak_memory_bytes(device: str) -> int:
+    """Most memory in use so far: allocated on the GPU, or resident on the CPU."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

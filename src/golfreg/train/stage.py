@@ -1,0 +1,96 @@
+"""The train stage: dataset and plan in, ``model.safetensors`` and ``metrics.jsonl`` out."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import torch
+
+from golfreg.api.errors import ConfigError, EnvironmentFault, PluginError
+from golfreg.config.job import Job
+from golfreg.config.plan import Plan
+from golfreg.data.dataset import Dataset, open_dataset
+from golfreg.data.loader import Loader
+from golfreg.kernels.build import build_model
+from golfreg.train.average import Average
+from golfreg.train.files import write_tensors
+from golfreg.train.loop import Training
+from golfreg.train.loss import Gradients
+from golfreg.train.optimizers import make_optimizers
+from golfreg.train.state import TrainState
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Train the plan's model on the plan's dataset; the result is that of ``Training.run``."""
+    plan, settings = job.plan, job.plan.spec.train
+    prepare_process(plan)
+    window, micro = settings.sequence_length, settings.micro_batch_tokens or settings.batch_tokens
+    if settings.batch_tokens % micro or micro % window:
+        raise ConfigError(
+            f"a step of {settings.batch_tokens} tokens is not whole micro-batches of {micro} in windows of {window}",
+            hint="make `train.batch_tokens` a multiple of `train.micro_batch_tokens`, that of `train.sequence_length`",
+        )
+    dataset = open_dataset(plan.dataset_dir)
+    model = build(plan, dataset)
+    target = plan.architecture.load()
+    parameters = dict(model.named_parameters())
+    muon, adamw = make_optimizers(parameters, target.roles(model), settings)
+    state = TrainState(
+        model=model,
+        muon=muon,
+        adamw=adamw,
+        average=Average(parameters, settings.ema_decay) if settings.ema_decay else None,
+        batches=Loader(dataset.train_shards, micro, window),
+    )
+    gradients = Gradients(
+        model, vocab_size=dataset.vocab_size, dtype=getattr(torch, plan.dtype), compile_model=plan.compile
+    )
+    reserve = settings.calibration_reserve_seconds if plan.quantizer_needs else 0.0
+    seconds = (settings.seconds or plan.limits.train_seconds) - reserve
+    if seconds <= 0 and not settings.steps:
+        raise ConfigError(
+            f"the calibration reserve of {reserve} s leaves no time to train",
+            hint="set a smaller `train.calibration_reserve_seconds`",
+        )
+    result = Training(
+        job,
+        state,
+        gradients,
+        steps=settings.steps,
+        seconds=seconds,
+        micro_batches=settings.batch_tokens // micro,
+    ).run()
+    write_tensors(job.run_dir / "model.safetensors", {k: t.float() for k, t in state.weights().items()})
+    return result
+
+
+def prepare_process(plan: Plan) -> None:
+    """Threads, seeds and the device. EnvironmentFault if the device is not there."""
+    torch.set_num_threads(plan.threads or len(os.sched_getaffinity(0)))
+    torch.manual_seed(plan.spec.seed)
+    np.random.seed(plan.spec.seed % 2**32)
+    if plan.device == "cuda":
+        if not torch.cuda.is_available():
+            raise EnvironmentFault("the plan needs a CUDA device and there is none", hint="set `train.device=cpu`")
+        torch.set_float32_matmul_precision("high")
+
+
+def build(plan: Plan, dataset: Dataset) -> torch.nn.Module:
+    """The plan's model with its initial weights, on the plan's device. PluginError if it is no model."""
+    model, _ = build_model(
+        plan.architecture,
+        plan.mixers,
+        plan.ops,
+        plan.kernels,
+        vocab_size=dataset.vocab_size,
+        sequence_length=plan.spec.train.sequence_length,
+        bos_id=dataset.bos_id,
+        device=plan.device,
+        dtype=plan.dtype,
+    )
+    for method in ("features", "head"):
+        if not callable(getattr(model, method, None)):
+            raise PluginError(f"architecture `{plan.architecture.name}` builds a model without `{method}`")
+    return model
