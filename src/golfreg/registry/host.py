@@ -62,7 +62,7 @@ class Host:
                 self._fail(failure)
         used: set[str] = set()
         for source in sources:
-            matched = unwanted & _disabling(source.provider)
+            matched = {name for name in unwanted if _disables(name, source.provider)}
             used |= matched
             if matched:
                 self.disabled.append(source.provider)
@@ -176,11 +176,12 @@ def _yielded(function: object) -> Iterator[object]:
         yield result
 
 
-def _disabling(provider: Provider) -> set[str]:
-    """Entries of the variable that disable this provider, as far as they can be listed."""
-    return {provider.entry_point, provider.distribution, normalized(provider.distribution)} | (
-        {"*"} if normalized(provider.distribution) != BUILT_IN else set()
-    )
+def _disables(name: str, provider: Provider) -> bool:
+    """Whether one entry of the variable disables this provider."""
+    distribution = normalized(provider.distribution)
+    if name == "*":
+        return distribution != BUILT_IN
+    return name == provider.entry_point or normalized(name) == distribution
 
 
 def _truthy(text: str) -> bool:
