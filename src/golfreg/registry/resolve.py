@@ -123,7 +123,7 @@ def _import_hint(error: BaseException, author: str) -> str:
 def _unknown(kind: str, name: str, op: str | None, host: Host) -> UnknownComponentError:
     """Near matches, the same name of another kind, and plugins that failed and may have provided it."""
     label = f"{kind} `{name}`" + (f" of `{op}`" if op else "")
-    related = [f for f in host.failures if _may_provide(f, kind, name)]
+    related = [f for f in host.failures if _may_provide(f, name)]
     message = f"{label} is not registered"
     if related:
         message += "; " + "; ".join(str(failure) for failure in related)
@@ -146,11 +146,13 @@ def _unknown(kind: str, name: str, op: str | None, host: Host) -> UnknownCompone
     return UnknownComponentError(message, hint=" ".join(hints))
 
 
-def _may_provide(failure: Failure, kind: str, name: str) -> bool:
-    """Best guess: a word of the component's name is in the plugin's."""
+def _may_provide(failure: Failure, name: str) -> bool:
+    """Best guess: `zstd-ultra` may come from the plugin `zstd`, and `zstd` from golfreg-zstd-codecs."""
     provider = failure.provider
-    words = {provider.entry_point, *_words(provider.distribution), *_words(provider.module)}
-    return name in words or bool({*_words(name)} & words - {"golfreg", "plugin", kind})
+    wanted = set(_words(name))
+    return wanted <= {*_words(provider.entry_point), *_words(provider.distribution)} or (
+        set(_words(provider.entry_point)) <= wanted
+    )
 
 
 def _words(text: str) -> list[str]:

@@ -50,7 +50,9 @@ def test_one_broken_plugin_does_not_hide_the_others(host_with: LoadHost) -> None
     host = host_with(*BROKEN, "works", "wrong_type", "duplicate_name", "absent_target")
     labels = [c.label for c in host.components]
     assert alone <= set(labels)
-    assert {"codec `works`", "codec `right-type`", "codec `before-the-error`", "corpus `beside-the-error`"} <= set(labels)
+    assert {"codec `works`", "codec `right-type`", "codec `before-the-error`", "corpus `beside-the-error`"} <= set(
+        labels
+    )
     assert labels.count("codec `lzma`") == 2
     assert {f.plugin for f in host.failures} == {*BROKEN, "wrong_type"}
 
@@ -253,7 +255,9 @@ def test_one_module_named_by_two_entry_points_is_told_once() -> None:
     assert len(host.components) == 1
 
 
-def _distribution(folder: Path, entry_points: bytes, metadata: str | None = "Name: golfreg-odd\nVersion: 1.0\n") -> None:
+def _distribution(
+    folder: Path, entry_points: bytes, metadata: str | None = "Name: golfreg-odd\nVersion: 1.0\n"
+) -> None:
     info = folder / "golfreg_odd-7.0.dist-info"
     info.mkdir(parents=True)
     (info / "entry_points.txt").write_bytes(entry_points)
