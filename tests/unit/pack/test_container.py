@@ -246,7 +246,7 @@ def test_bombs_and_wrong_sizes_in_the_prefix_are_refused(claims):
 
 
 def test_a_header_bomb_is_not_inflated():
-    bomb = bytes(200_000_000)
+    bomb = bytes(10_000_000)
     tracemalloc.start()
     data = assemble(b"{}", [])
     small = assemble(bomb, [], head_size=1000)
@@ -254,7 +254,7 @@ def test_a_header_bomb_is_not_inflated():
     try:
         with pytest.raises(InputError, match="more than the 1,000 bytes"):
             read_container(small)
-        assert tracemalloc.get_traced_memory()[1] - tracemalloc.get_traced_memory()[0] < 5_000_000
+        assert tracemalloc.get_traced_memory()[1] - tracemalloc.get_traced_memory()[0] < 2_000_000
     finally:
         tracemalloc.stop()
     with pytest.raises(InputError):
@@ -282,8 +282,9 @@ def test_a_code_path_that_is_no_module_is_neither_written_nor_read_nor_extracted
 @pytest.mark.parametrize(
     "code",
     [
-        b"", b"[]", b"{}\n", b"[1]\n", b'[["a.py",2]]\nx', b'[["a.py",-1]]\nx', b'[["a.py",true]]\nx', 
-        b'[["a.py",0]]\nx', b'[["a.py",1],["a.py",1]]\nxy', b'[["a.py",1]]\n\xff', b"[" * 100_000 + b"\n", b'[["a.py",1.0]]\nx',
+        b"", b"[]", b"{}\n", b"[1]\n", b'[["a.py",2]]\nx', b'[["a.py",-1]]\nx', b'[["a.py",true]]\nx',
+        b'[["a.py",0]]\nx', b'[["a.py",1],["a.py",1]]\nxy', b'[["a.py",1]]\n\xff', b"[" * 100_000 + b"\n",
+        b'[["a.py",1.0]]\nx',
     ],
 )  # fmt: skip
 def test_a_hostile_code_archive_is_refused(code):
