@@ -1,0 +1,199 @@
+"""``golfreg plugins``: what is installed, what failed to load and why, and whether a component keeps its contract."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from golfreg.api import KINDS, AnswerIsNo, UnknownComponentError
+from golfreg.cli.out import Out, plain
+from golfreg.registry.host import DISABLE_VARIABLE, Host, get_host
+from golfreg.registry.resolve import check_kind, resolve
+
+if TYPE_CHECKING:
+    from golfreg.registry.records import Registered
+
+app = typer.Typer(
+    help="Components that are installed, and plugins that failed to load.\n\n"
+    "Example: golfreg plugins list --kind codec",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Kind = Annotated[
+    str | None,
+    typer.Option("--kind", help="architecture, mixer, quantizer, codec, op, kernel or corpus."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_(kind: Kind = None, as_json: AsJson = False) -> None:
+    """List every component with its provider, and every plugin that failed with its cause.
+
+    Imports plugins' descriptions only, never their implementations.
+
+    Example: golfreg plugins list --kind codec --json
+    """
+    if kind is not None:
+        check_kind(kind)
+    out = Out(as_json)
+    host = get_host()
+    shown = [c for each in KINDS for c in host.of_kind(each) if kind in (None, each)]
+    if as_json:
+        out.json(
+            {
+                "components": [_component(c, host) for c in shown],
+                "failures": [
+                    {
+                        "plugin": f.plugin,
+                        "distribution": f.provider.distribution,
+                        "version": f.provider.version,
+                        "module": f.provider.module,
+                        "component": f.component,
+                        "stage": f.stage,
+                        "error": f.error,
+                        "hint": f.hint,
+                    }
+                    for f in host.failures
+                ],
+                "disabled": [{"plugin": p.entry_point, "distribution": p.distribution} for p in host.disabled],
+            }
+        )
+    else:
+        out.table(
+            ("kind", "name", "summary", "distribution", "status"),
+            [
+                (c.kind, _typed(c), c.descriptor.summary, f"{c.distribution} {c.version}", _status(c, host))
+                for c in shown
+            ],
+        )
+        if host.failures:
+            out.table(
+                ("plugin", "distribution", "stage", "error", "hint"),
+                [
+                    (f.plugin, f"{f.provider.distribution} {f.provider.version}", f.stage, f.error, f.hint)
+                    for f in host.failures
+                ],
+                title="Failed to load",
+            )
+        if host.disabled:
+            names = ", ".join(sorted({p.distribution for p in host.disabled}))
+            out.talk(f"{DISABLE_VARIABLE} disables {plain(names)}")
+    if host.unused_disables:
+        out.warn(f"{DISABLE_VARIABLE} names {', '.join(host.unused_disables)}, which no installed plugin is called")
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a component, as in `plugins list`.")],
+    kind: Kind = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one component: provider, target, and every setting with its type, default and meaning.
+
+    Imports the implementation.
+
+    Example: golfreg plugins show mamba3 --kind mixer
+    """
+    from golfreg.cli.show_component import details, print_details
+
+    out = Out(as_json)
+    host = get_host()
+    found = [details(c, _component(c, host)) for c in _named(host, name, kind)]
+    if as_json:
+        out.json(found)
+    else:
+        for item in found:
+            print_details(out, item)
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="Name of a component, as in `plugins list`.")],
+    kind: Kind = None,
+    argument: Annotated[str | None, typer.Option(help="Argument of a corpus: what follows its colon.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the conformance kit over one component. Exit code 1 if a check fails.
+
+    Example: golfreg plugins check zstd --kind codec
+    """
+    from golfreg.testing.kit import run_checks
+
+    out = Out(as_json)
+    outcomes = [
+        (component, outcome)
+        for component in _named(get_host(), name, kind)
+        for outcome in run_checks(resolve(component.kind, name, op=component.op), argument=argument)
+    ]
+    if as_json:
+        out.json(
+            [
+                {"kind": c.kind, "name": c.name, "op": c.op, "check": o.check, "passed": o.passed, "reason": o.reason}
+                for c, o in outcomes
+            ]
+        )
+    else:
+        out.table(
+            ("kind", "name", "check", "result", "reason"),
+            [(c.kind, _typed(c), o.check, "passed" if o.passed else "failed", o.reason) for c, o in outcomes],
+        )
+    failed = [o for _, o in outcomes if not o.passed]
+    if failed:
+        raise AnswerIsNo(f"{len(failed)} of {len(outcomes)} checks failed", hint=failed[0].reason.partition("\n")[0])
+
+
+def _named(host: Host, name: str, kind: str | None) -> list[Registered]:
+    """Every component of that name; kinds share names, and a conflict is shown rather than refused."""
+    if kind is not None:
+        check_kind(kind)
+        found = host.named(kind, name)
+        return found or [resolve(kind, name, host=host)]
+    found = [c for c in host.components if c.name == name]
+    if not found:
+        near = difflib.get_close_matches(name, sorted({c.name for c in host.components}), 3)
+        guess = f"did you mean {' or '.join(f'`{n}`' for n in near)}? " if near else ""
+        failures = "; ".join(str(f) for f in host.failures if name in (f.plugin, f.provider.distribution))
+        raise UnknownComponentError(
+            f"no component is named `{name}`" + (f"; {failures}" if failures else ""), f"{guess}`golfreg plugins list`"
+        )
+    return found
+
+
+def _typed(component: Registered) -> str:
+    """The name as a user types or reads it: `jsonl:PATH`, `triton (mamba3_siso)`."""
+    argument = getattr(component.descriptor, "argument", None)
+    if component.op:
+        return f"{component.name} ({component.op})"
+    return f"{component.name}:{argument}" if argument else component.name
+
+
+def _status(component: Registered, host: Host) -> str:
+    if rivals := host.rivals(component):
+        return f"conflict with {', '.join(str(c.provider) for c in rivals)}"
+    if component.missing:
+        return f"missing {', '.join(component.missing)}"
+    return "ok"
+
+
+def _component(component: Registered, host: Host) -> dict[str, Any]:
+    descriptor = component.descriptor
+    return {
+        "kind": component.kind,
+        "name": component.name,
+        "op": component.op,
+        "argument": getattr(descriptor, "argument", None),
+        "summary": descriptor.summary,
+        "target": component.target,
+        "requires": list(descriptor.requires),
+        "defaults": dict(getattr(descriptor, "defaults", {})),
+        "plugin": component.provider.entry_point,
+        "distribution": component.distribution,
+        "version": component.version,
+        "module": component.module,
+        "status": _status(component, host),
+    }
