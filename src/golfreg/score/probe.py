@@ -148,9 +148,7 @@ class Probe:
             row, position = divmod(int(move_BT.argmax()), move_BT.shape[1])
             self._stop(leak, batch, row, position, None if at_B is None else int(at_B[row]), largest)
 
-    def _stop(
-        self, leak: str, batch: list[Window], row: int, position: int, at: int | None, nats: float
-    ) -> None:
+    def _stop(self, leak: str, batch: list[Window], row: int, position: int, at: int | None, nats: float) -> None:
         where = f"position {position} of a window (token {batch[row].start + position} of the validation stream)"
         how, hint = {
             "future": (
@@ -163,7 +161,7 @@ class Probe:
             ),
             "document": (
                 f"crosses a document's start: replacing the tokens before position {at}",
-                "reset state and mask attention where a document starts, or score with `documents = \"stream\"`",
+                'reset state and mask attention where a document starts, or score with `documents = "stream"`',
             ),
         }[leak]
         raise AnswerIsNo(f"{self.scored.name} {how} moved a log-probability at {where} by {nats:.3g} nats", hint)
