@@ -69,7 +69,8 @@ class Probe:
         picked = self.random.permutation(len(batches))[: min(BATCHES, count)]
         share = -(-count // len(picked))
         for i in picked:
-            self._batch(*batches[i], share)
+            number, batch = batches[i]
+            self._batch(number, batch, share)
         if isolated and self.bos_id is not None:
             self._documents([b for _, b in batches], share)
         return self.report
@@ -83,7 +84,7 @@ class Probe:
         rows, length = inputs.shape
         done = 0
         while done < share:
-            at_B = self.random.integers(1, length, rows)
+            at_B = self.random.integers(1, length, (rows,))
             after_BT = np.arange(length) >= at_B[:, None]
             self._compare(real, inputs, after_BT, ~after_BT, batch, "future", at_B)
             done += rows
@@ -180,6 +181,7 @@ def same_answer(scored: Scored, report: ProbeReport, number: int, nats_BT: torch
     move = float((probed - nats_BT).abs().max())
     if move > report.tolerance_nats:
         raise AnswerIsNo(
-            f"{scored.name} answers differently when it is scored than when it is probed: batch {number} by {move:.3g} nats",
+            f"{scored.name} answers differently when it is scored than when it is probed: "
+            f"batch {number} by {move:.3g} nats",
             "a model's output may depend on nothing but its tokens and weights; is dropout on, or a cache kept?",
         )

@@ -63,14 +63,14 @@ def test_a_peek_at_one_position_in_eight_is_found(model: Any, tokens: np.ndarray
         return x
 
     model.features = peek
-    with pytest.raises(AnswerIsNo, match="looks ahead"):
+    with pytest.raises(AnswerIsNo, match=r"looks ahead"):
         probe(model, tokens)
 
 
 def test_a_leak_between_rows_is_found(model: Any, tokens: np.ndarray) -> None:
     honest = model.features
     model.features = lambda t: honest(t) + 0.1 * honest(t).mean(0, keepdim=True)
-    with pytest.raises(AnswerIsNo, match="mixes windows of a batch|looks ahead"):
+    with pytest.raises(AnswerIsNo, match=r"mixes windows of a batch|looks ahead"):
         probe(model, tokens)
 
 
@@ -83,7 +83,7 @@ def test_a_leak_from_the_next_row_only_is_found(model: Any, tokens: np.ndarray) 
         return x
 
     model.features = next_row
-    with pytest.raises(AnswerIsNo, match="mixes windows of a batch"):
+    with pytest.raises(AnswerIsNo, match=r"mixes windows of a batch"):
         probe(model, tokens)
 
 
@@ -91,7 +91,7 @@ def test_a_leak_across_documents_is_found_and_allowed_where_the_setting_says_so(
     make_model: Any, tokens: np.ndarray
 ) -> None:
     leaky = make_model(bos=None)
-    with pytest.raises(AnswerIsNo, match="crosses a document's start"):
+    with pytest.raises(AnswerIsNo, match=r"crosses a document's start"):
         probe(leaky, tokens)
     assert probe(leaky, tokens, isolated=False).documents == 0
 
@@ -100,7 +100,7 @@ def test_a_one_token_look_back_over_a_document_start_is_found(model: Any, tokens
     """The challenge's SmearGate case: BOS mixed with the last token of the document before."""
     honest = model.features
     model.features = lambda t: honest(t) + 0.3 * model.embedding[torch.nn.functional.pad(t[:, :-1], (1, 0))]
-    with pytest.raises(AnswerIsNo, match="crosses a document's start"):
+    with pytest.raises(AnswerIsNo, match=r"crosses a document's start"):
         probe(model, tokens)
 
 
@@ -122,5 +122,5 @@ def test_a_model_that_answers_otherwise_when_scored_is_found(model: Any, tokens:
     inputs, targets = cut(tokens, list(windows.batches(len(tokens), 256))[number])
     nats = batch_nats(scored, scored.put(inputs), scored.put(targets))
     same_answer(scored, report, number, nats)
-    with pytest.raises(AnswerIsNo, match="answers differently"):
+    with pytest.raises(AnswerIsNo, match=r"answers differently"):
         same_answer(scored, report, number, nats - 0.5)

@@ -43,11 +43,11 @@ def test_a_sliding_stride_of_the_whole_window_scores_each_window_whole() -> None
      "sliding:²", "sliding:1e1", "sliding:" + "9" * 5000, "fixed\x00"],
 )  # fmt: skip
 def test_a_windows_setting_that_means_nothing_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="score.windows") as caught:
+    with pytest.raises(ConfigError, match=r"score.windows") as caught:
         parse_windows(text, 4)
     assert "sliding:STRIDE" in (caught.value.hint or "")
 
 
 def test_a_window_of_no_tokens_is_refused() -> None:
-    with pytest.raises(ConfigError, match="sequence_length is 0"):
+    with pytest.raises(ConfigError, match=r"sequence_length is 0"):
         parse_windows("fixed", 0)
