@@ -61,7 +61,7 @@ class Plan:
     architecture: Chosen
     mixers: dict[str, Chosen]
     quantizer: Chosen
-    quantizer_needs: list[str]
+    quantizer_needs: tuple[str, ...]
     """Statistics that the quantizer declared; empty: there is no calibration."""
     codec: Chosen
     corpus: Chosen
@@ -82,8 +82,8 @@ class Plan:
 
 
 def plan_to_dict(plan: Plan) -> dict[str, Any]:
-    """The plan as TOML tables: tuples become lists and None is left out."""
-    return _plain(asdict(plan))  # type: ignore[no-any-return]
+    """The plan as TOML tables."""
+    return plain_values(asdict(plan))  # type: ignore[no-any-return]
 
 
 def read_plan(path: Path) -> Plan:
@@ -94,9 +94,10 @@ def read_plan(path: Path) -> Plan:
     return strict.build(Plan, table, f"plan `{path}`:")
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
+    """The value as TOML has it: tuples become lists, and None is left out."""
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items() if v is not None}
+        return {k: plain_values(v) for k, v in value.items() if v is not None}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain_values(v) for v in value]
     return value

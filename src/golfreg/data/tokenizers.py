@@ -142,7 +142,7 @@ def sentencepiece_size(setting: str) -> int | None:
         return None
     size = int(match[1])
     if not 261 <= size <= MAX_VOCAB:
-        raise ConfigError(f"the tokenizer `{setting}` has a vocabulary outside 261 to {MAX_VOCAB:,}")
+        raise ConfigError(f"the tokenizer `{setting}` has a vocabulary outside 261 to {MAX_VOCAB:,}", "write `sp1024`")
     return size
 
 

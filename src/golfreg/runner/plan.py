@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ import torch
 
 from golfreg.api.errors import ConfigError, EnvironmentFault
 from golfreg.config.load import Loaded
-from golfreg.config.plan import Chosen, Plan, plan_to_dict
+from golfreg.config.plan import Chosen, Plan, plain_values, plan_to_dict
 from golfreg.config.spec import RunSpec
 from golfreg.data.cache import dataset_dir_for
 from golfreg.data.dataset import open_dataset
-from golfreg.data.tokenizers import BYTE_VOCAB, read_tokenizer, sentencepiece_size
+from golfreg.data.tokenizers import ByteTokenizer, read_tokenizer, sentencepiece_size
 from golfreg.kernels.build import build_model
 from golfreg.kernels.choose import choose_kernel
 from golfreg.registry.host import get_host
@@ -27,7 +28,7 @@ from golfreg.registry.records import Registered
 from golfreg.registry.resolve import load, resolve
 from golfreg.registry.settings import make_config
 from golfreg.rules.ruleset import load_ruleset
-from golfreg.runner.settings import check_tables, component_settings
+from golfreg.runner.settings import component_settings, unused_tables
 from golfreg.score.windows import parse_windows
 
 RECIPES_DIR = Path(__file__).parent.parent / "recipes"
@@ -79,10 +80,8 @@ def choose_recipe(name: str | None, device: str | None) -> tuple[Path, str]:
         if name.endswith(".toml") or os.sep in name:
             return Path(name), f"recipe `{name}`, as asked"
         near = difflib.get_close_matches(name, list_recipes(), n=1)
-        raise ConfigError(
-            f"there is no recipe `{name}`",
-            f"did you mean `{near[0]}`?" if near else f"shipped: {', '.join(list_recipes())}; or a path that ends in .toml",
-        )
+        guess = f"did you mean `{near[0]}`?" if near else f"shipped: {', '.join(list_recipes())}"
+        raise ConfigError(f"there is no recipe `{name}`", f"{guess}; or give a path that ends in .toml")
     if device != "cpu" and torch.cuda.is_available():
         return RECIPES_DIR / "gpu-150s.toml", f"recipe `gpu-150s`: {torch.cuda.get_device_name(0)} was found"
     why = "the CPU was asked for" if device == "cpu" else "no GPU was found"
@@ -106,8 +105,8 @@ def make_plan(loaded: Loaded) -> Planned:
         mixer = resolve("mixer", name)
         mixers[name] = choose(loaded, mixer, origins, f"mixer.{name}.", flat=position == 0)
         ops.update({op: plain_choice(resolve("op", op)) for op in mixer.descriptor.ops})  # type: ignore[attr-defined]
-    warnings = check_tables(loaded, set(mixers))
-    kernels = {op: kernel(op, spec.components.kernel, device, dtype) for op in ops}
+    warnings = unused_tables(loaded, set(mixers))
+    kernels = choose_kernels(set(ops), spec.components.kernel, device, dtype)
 
     quantizer = resolve("quantizer", spec.components.quantizer)
     codec = resolve("codec", spec.components.codec)
@@ -139,9 +138,9 @@ def make_plan(loaded: Loaded) -> Planned:
         architecture=chosen_architecture,
         mixers=mixers,
         quantizer=chosen_quantizer,
-        quantizer_needs=sorted(load(quantizer).needs),
+        quantizer_needs=tuple(sorted(load(quantizer).needs)),
         codec=choose(loaded, codec, origins, "codec."),
-        corpus=Chosen(**{**asdict(plain_choice(corpus)), "argument": argument if colon else None}),
+        corpus=replace(plain_choice(corpus), argument=argument if colon else None),
         ops=ops,
         kernels=kernels,
         limits=ruleset.as_limits(),
@@ -152,7 +151,7 @@ def make_plan(loaded: Loaded) -> Planned:
         threads=spec.train.threads or len(os.sched_getaffinity(0)),
         dataset=str(dataset_dir_for(corpus_name, argument if colon else None, spec.data)),
     )
-    plan = Plan(**{**vars(plan), "spec_digest": digest(plan)})
+    plan = replace(plan, spec_digest=digest(plan))
     parameters, flops = count(plan, target, config)
     return Planned(plan, origins, parameters, flops, warnings)
 
@@ -163,7 +162,7 @@ def choose(loaded: Loaded, component: Registered, origins: dict[str, str], prefi
     config = make_config(load(component), values, f"{component.kind} `{component.name}`")
     for f in fields(config):
         origins[prefix + f.name] = where.get(f.name, "default")
-    return Chosen(**{**asdict(plain_choice(component)), "config": asdict(config)})
+    return replace(plain_choice(component), config=plain_values(asdict(config)))
 
 
 def plain_choice(component: Registered) -> Chosen:
@@ -178,19 +177,26 @@ def plain_choice(component: Registered) -> Chosen:
     )
 
 
-def kernel(op: str, wanted: str, device: str, dtype: str) -> Chosen:
-    """The kernel of an op for this run: the one asked for, or the first that can run here, by priority."""
-    named = {c.name: c for c in get_host().of_kind("kernel") if c.op == op}
-    offered = [resolve("kernel", name, op=op) for name in named]
-    usable = [c for c in offered if not c.missing]
-    name, reason = choose_kernel(
-        op,
-        [(c.name, getattr(c.descriptor, "priority", 0), lambda c=c: load(c)) for c in usable],  # type: ignore[misc]
-        device,
-        dtype,
-        None if wanted == "auto" else wanted,
-    )
-    return Chosen(**{**asdict(plain_choice(named[name])), "reason": reason})
+def choose_kernels(ops: set[str], wanted: str, device: str, dtype: str) -> dict[str, Chosen]:
+    """The kernel of each op: the one asked for where the op has it, else the first by priority that can run here."""
+    offered = {op: {c.name for c in get_host().of_kind("kernel") if c.op == op} for op in sorted(ops)}
+    nobody_has_it = not any(wanted in names for names in offered.values())
+    kernels = {}
+    for op, names in offered.items():
+        by_name = {name: resolve("kernel", name, op=op) for name in sorted(names)}
+        name, reason = choose_kernel(
+            op,
+            [
+                (c.name, getattr(c.descriptor, "priority", 0), partial(load, c))
+                for c in by_name.values()
+                if not c.missing or c.name == wanted
+            ],
+            device,
+            dtype,
+            wanted if wanted in names or (wanted != "auto" and nobody_has_it) else None,
+        )
+        kernels[op] = replace(plain_choice(by_name[name]), reason=reason)
+    return kernels
 
 
 def resolve_device(device: str, dtype: str) -> tuple[str, str]:
@@ -272,8 +278,8 @@ def vocabulary(plan: Plan) -> tuple[int, int | None] | None:
     tokenizer = plan.spec.data.tokenizer
     if plan.corpus.name == "shards":
         return None
-    if tokenizer == "bytes":
-        return BYTE_VOCAB, 1
+    if tokenizer == ByteTokenizer.name:
+        return ByteTokenizer.vocab_size, ByteTokenizer.bos_id
     size = sentencepiece_size(tokenizer)
     if size is not None:
         return size, 1
@@ -299,5 +305,3 @@ def count(plan: Plan, target: Any, config: Any) -> tuple[int | None, int | None]
             dtype=plan.dtype,
         )
     return sum(p.numel() for p in model.parameters()), target.flops_per_token(config, context)
-
-

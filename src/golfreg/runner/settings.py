@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from golfreg.api import Component
-from golfreg.api.errors import ConfigError
 from golfreg.config.load import DEFAULT, Loaded, Origin, unknown_key
 from golfreg.registry.host import get_host
 from golfreg.registry.records import Registered
@@ -29,6 +28,8 @@ def component_settings(
         (0, 0, key, value, f"pattern {descriptor.name}") for key, value in defaults_of(descriptor).items()
     ]
     for key, value in table.items():
+        if isinstance(value, Mapping) and kind == "mixer" and key not in names:
+            raise unknown_key(f"{kind}.{key}", names, _origin(loaded, f"{kind}.{key}").text)
         if isinstance(value, Mapping) and key in names:
             if key in relatives:
                 specificity = 3 if key == component.name else 2
@@ -51,17 +52,13 @@ def defaults_of(descriptor: Component) -> Mapping[str, Any]:
     return getattr(descriptor, "defaults", {})
 
 
-def check_tables(loaded: Loaded, mixers: set[str]) -> list[str]:
-    """Warnings for tables of components that this run does not use; ConfigError for names nobody has."""
+def unused_tables(loaded: Loaded, mixers: set[str]) -> list[str]:
+    """Warnings for mixers that a user, not a recipe, configured and this architecture does not use."""
     warnings = []
-    for kind in ("architecture", "mixer", "quantizer", "codec"):
-        names = {c.name for c in get_host().of_kind(kind)}
-        for key, value in getattr(loaded.spec, kind).items():
-            origin = _origin(loaded, f"{kind}.{key}")
-            if isinstance(value, Mapping) and key not in names and kind == "mixer":
-                raise unknown_key(f"{kind}.{key}", names, origin.text)
-            if kind == "mixer" and key in names and key not in mixers and origin.rank > 1:
-                warnings.append(f"{origin.text} configures mixer `{key}`, which this architecture does not use")
+    for key, value in loaded.spec.mixer.items():
+        origin = _origin(loaded, f"mixer.{key}")
+        if isinstance(value, Mapping) and key not in mixers and origin.rank > 1:
+            warnings.append(f"{origin.text} configures mixer `{key}`, which this architecture does not use")
     return warnings
 
 
@@ -69,11 +66,3 @@ def _origin(loaded: Loaded, key: str) -> Origin:
     """Origin of a key, or the highest of those below it when it is a table."""
     below = [o for k, o in loaded.origins.items() if k == key or k.startswith(f"{key}.")]
     return max(below, key=lambda o: o.rank, default=DEFAULT)
-
-
-def with_where(error: ConfigError, origins: Mapping[str, str], kind: str) -> ConfigError:
-    """The error with the origin of the key that it names, if it names one."""
-    for key, text in origins.items():
-        if f"`{key}`" in error.message or f".{key}`" in error.message:
-            return ConfigError(f"{text}: {error.message}", error.hint)
-    return ConfigError(f"[{kind}]: {error.message}", error.hint)

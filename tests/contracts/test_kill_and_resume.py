@@ -1,0 +1,118 @@
+"""A run that is killed at any moment and resumed makes the artifact of a run that was never killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+from tests.conftest import TINY, Golfreg
+
+KILLER = Path(__file__).parent / "killer"
+STEPS = "24"
+
+MOMENTS = [
+    f"{moment}:{name}"
+    for name in (
+        "dataset.toml", "data.toml", "checkpoint", "model.safetensors", "train.toml", "sections.bin", "quantize.toml",
+        "artifact.golfreg", "pack.toml", "score.toml", "record.toml",
+    )
+    for moment in ("before", "after")
+]  # fmt: skip
+
+
+def arguments(corpus: Path, runs: Path) -> list[str]:
+    return [
+        "run", "--arch=mamba3", "--codec=lzma", f"--corpus=jsonl:{corpus}", f"--runs={runs}", f"--steps={STEPS}",
+        "--set=train.checkpoint_steps=4", *TINY,
+    ]  # fmt: skip
+
+
+def digest(runs: Path) -> str:
+    (record,) = runs.glob("*/record.toml")
+    return str(tomllib.loads(record.read_text())["artifact"]["sha256"])
+
+
+@pytest.fixture(scope="module")
+def never_killed(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Path, cache: Path) -> str:
+    runs = tmp_path_factory.mktemp("never_killed")
+    subprocess.run(
+        [sys.executable, "-m", "golfreg", *arguments(tiny_corpus, runs)],
+        env={**os.environ, "GOLFREG_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
+        check=True,
+        capture_output=True,
+        timeout=240,
+    )
+    return digest(runs)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_sigkill_around_each_write_changes_nothing(
+    moment: str, golfreg: Golfreg, tmp_path: Path, tiny_corpus: Path, never_killed: str
+) -> None:
+    flag = tmp_path / "killed"
+    extra = {"PYTHONPATH": str(KILLER), "KILL_AT": moment, "KILL_ONCE": str(flag)}
+    if "dat" in moment:
+        extra["GOLFREG_CACHE"] = str(tmp_path / "own_cache")
+    first = golfreg(*arguments(tiny_corpus, tmp_path / "runs"), **extra)
+    assert flag.exists(), f"nothing was killed at {moment}: {first.stderr}"
+    assert first.returncode != 0
+    (run_dir,) = (tmp_path / "runs").iterdir()
+    resumed = golfreg("run", "--resume", run_dir, **extra)
+    assert resumed.returncode == 0, resumed.stderr
+    assert digest(tmp_path / "runs") == never_killed
+    assert not list(run_dir.rglob("*.tmp")), "a half-written file was left behind"
+
+
+@pytest.mark.slow
+def test_sigkill_at_random_moments_changes_nothing(
+    tmp_path: Path, tiny_corpus: Path, cache: Path, never_killed: str
+) -> None:
+    draw = random.Random(7)
+    environment = {**os.environ, "GOLFREG_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "golfreg", *arguments(tiny_corpus, tmp_path / "runs")]
+    kills = 0
+    for _ in range(40):
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=draw.uniform(3, 9))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+            time.sleep(0.2)
+        made = list((tmp_path / "runs").glob("*"))
+        if made:
+            command = [sys.executable, "-m", "golfreg", "run", "--resume", str(made[0])]
+        if process.returncode == 0:
+            break
+    assert process.returncode == 0, "it never got to the end"
+    assert kills >= 2
+    assert digest(tmp_path / "runs") == never_killed
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_training_says_how_to_go_on(
+    number: signal.Signals, code: int, golfreg: Golfreg, tmp_path: Path, tiny_corpus: Path, cache: Path
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "golfreg", *arguments(tiny_corpus, tmp_path / "runs"), "--set=train.steps=100000"],
+        env={**os.environ, "GOLFREG_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "runs").glob("*/train/checkpoint*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, talk = process.communicate(timeout=60)
+    assert process.returncode == code, talk
+    (run_dir,) = (tmp_path / "runs").iterdir()
+    assert f"golfreg run --resume {run_dir}" in talk
+    assert "Traceback" not in talk
