@@ -58,12 +58,11 @@ def run(job: Job) -> dict[str, Any]:
     load_weights(job.run_dir / "model.safetensors", model)
     batches = [torch.from_numpy(loader.next()[0]).to(plan.device) for _ in range(count)]
     tensors: dict[str, Tensor] = {}
-    with torch.autocast(plan.device, getattr(torch, plan.dtype), enabled=plan.dtype != "float32"):
-        for statistic in plan.quantizer_needs:
-            for name, tensor in STATISTICS[statistic](model, roles, batches).items():
-                if not torch.isfinite(tensor).all():
-                    raise InputError(f"the statistic `{statistic}` of `{name}` is not finite")
-                tensors[f"{statistic}/{name}"] = tensor.cpu()
+    for statistic in plan.quantizer_needs:
+        for name, tensor in STATISTICS[statistic](model, roles, batches).items():
+            if not torch.isfinite(tensor).all():
+                raise InputError(f"the statistic `{statistic}` of `{name}` is not finite")
+            tensors[f"{statistic}/{name}"] = tensor.cpu()
     write_tensors(job.run_dir / "statistics.safetensors", tensors)
     return {
         "calibrate_seconds": time.monotonic() - begun,
@@ -105,11 +104,10 @@ class InputMoments(TorchFunctionMode):
         return result
 
     def _add(self, name: str, x: Tensor) -> None:
-        with torch.autocast(x.device.type, enabled=False):
-            x_NC = x.detach().flatten(0, -2).float()
-            if name not in self.sums_CC:
-                self.sums_CC[name] = torch.zeros(x_NC.size(1), x_NC.size(1), device=x_NC.device)
-            self.sums_CC[name].addmm_(x_NC.T, x_NC)
+        x_NC = x.detach().flatten(0, -2).float()
+        if name not in self.sums_CC:
+            self.sums_CC[name] = torch.zeros(x_NC.size(1), x_NC.size(1), device=x_NC.device)
+        self.sums_CC[name].addmm_(x_NC.T, x_NC)
         self.tokens[name] = self.tokens.get(name, 0) + x_NC.size(0)
 
 

@@ -55,7 +55,9 @@ class Checkpoints:
         temporary = write_temporary(self.directory / name, tensors, note)
         path = self.directory / f"{name}-{_checksum(temporary):08x}.safetensors"
         publish(temporary, path)
-        for older in [p for p in self.paths() if p != path][:-1]:
+        others = [p for p in self.paths() if p != path]
+        same_step = [p for p in others if p.name.startswith(f"{name}-")]
+        for older in [*same_step, *[p for p in others if p not in same_step][:-1]]:
             older.unlink(missing_ok=True)
         return path
 

@@ -5,6 +5,7 @@ B windows, T time, D model width, V vocabulary. ``tokens_BT`` predict ``targets_
 
 from __future__ import annotations
 
+import contextlib
 import math
 import resource
 import signal
@@ -67,42 +68,40 @@ class Training:
 
         AnswerIsNo if the loss is no longer a number or no step fits the time, Interrupted on SIGINT and SIGTERM.
         """
-        state, clock, schedule = self.state, self.clock, self.schedule
-        with Listening() as self.listening:
-            finished = self._resume()
-            self.metrics = Metrics(self.job.run_dir / "metrics.jsonl", state.step)
-            if finished is None and (self.gradients.compiled or self.device == "cuda"):
-                self._warm_up()
-            checkpoint_due = clock.elapsed() + self.settings.checkpoint_seconds
+        with contextlib.closing(self.clock), Listening() as self.listening:
+            finished_seconds = self._resume()
+            with contextlib.closing(Metrics(self.job.run_dir / "metrics.jsonl", self.state.step)) as self.metrics:
+                if finished_seconds is None:
+                    if self.gradients.compiled or self.device == "cuda":
+                        self._warm_up()
+                    self._train()
+                    finished_seconds = self.clock.stop()
+                    self._checkpoint(finished=True)
+            return self._result(finished_seconds)
+
+    def _train(self) -> None:
+        state, clock, schedule, every = self.state, self.clock, self.schedule, self.settings.checkpoint_steps
+        checkpoint_due = clock.elapsed() + self.settings.checkpoint_seconds
+        while self._another_step_fits():
             begun = clock.elapsed()
-            while finished is None and self._another_step_fits():
-                rate = schedule.rate(state.step, clock.elapsed())
-                loss, norm = self._step(rate)
-                self.readings.push(self._describe(rate), loss, norm)
-                self._read(keep=self.readings.lag)
-                self.step_seconds.append(clock.elapsed() - begun)
+            rate = schedule.rate(state.step, begun)
+            loss, norm = self._step(rate)
+            self.readings.push(self._describe(rate), loss, norm)
+            self._read(keep=self.readings.lag)
+            self.step_seconds.append(clock.elapsed() - begun)
 
-                if self.listening.received:
-                    self._leave(self.listening.received)
-                every = self.settings.checkpoint_steps
-                if (every and state.step % every == 0) or (clock.elapsed() >= checkpoint_due and self._time_to_save()):
-                    self._checkpoint()
-                    checkpoint_due = clock.elapsed() + self.settings.checkpoint_seconds
-                begun = clock.elapsed()
-
-            self._read(keep=0)
-            if not state.step:
-                raise AnswerIsNo(
-                    f"no training step was made in {schedule.seconds:.1f} s",
-                    hint="set a longer `train.seconds` or a smaller `train.batch_tokens`",
-                )
-            train_seconds = clock.stop() if finished is None else finished
-            if finished is None:
-                self._checkpoint(finished=True)
-            self._flush()
-            self.metrics.close()
-            clock.close()
-        return self._result(train_seconds)
+            if self.listening.received:
+                self._leave(self.listening.received)
+            due = (every and state.step % every == 0) or (clock.elapsed() >= checkpoint_due and self._time_to_save())
+            if due and self._another_step_fits():  # the last step's checkpoint is written by run()
+                self._checkpoint()
+                checkpoint_due = clock.elapsed() + self.settings.checkpoint_seconds
+        self._read(keep=0)
+        if not state.step:
+            raise AnswerIsNo(
+                f"no training step was made in {schedule.seconds:.1f} s",
+                hint="set a longer `train.seconds` or a smaller `train.batch_tokens`",
+            )
 
     def _step(self, rate: float) -> tuple[Tensor, Tensor]:
         """One step: gradients, clipping, optimizers, average. Loss and gradient norm, on the device."""

@@ -6,7 +6,6 @@ B windows, T time, D model width, V vocabulary, C tokens of one chunk, N = B * T
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +23,9 @@ class Gradients:
     twice; then the trunk's backward pass runs once.
     """
 
-    def __init__(self, model: nn.Module, *, vocab_size: int, dtype: torch.dtype, compile_model: bool) -> None:
+    def __init__(self, model: nn.Module, *, vocab_size: int, compile_model: bool) -> None:
         self.chunk_tokens = max(1, _LOGIT_BYTES // (4 * vocab_size))
-        self.dtype, self.compiled = dtype, compile_model
+        self.compiled = compile_model
 
         def features(tokens_BT: Tensor) -> Tensor:
             return model.features(tokens_BT)  # type: ignore[operator]
@@ -51,8 +50,7 @@ class Gradients:
         return total
 
     def _micro_batch(self, tokens_BT: Tensor, targets_BT: Tensor, weight: float) -> Tensor:
-        with self._precision(tokens_BT.device.type):
-            x_BTD = self.features(tokens_BT)
+        x_BTD = self.features(tokens_BT)
         x_ND = x_BTD.detach().flatten(0, 1)
         least = -(-x_ND.size(0) // self.chunk_tokens)
         # Chunks of one size where that is possible, so that the compiled one is compiled once.
@@ -60,13 +58,9 @@ class Gradients:
         losses, gradients = [], []
         for x_CD, targets_C in zip(x_ND.chunk(count), targets_BT.flatten().chunk(count), strict=True):
             x_CD.requires_grad_()
-            with self._precision(tokens_BT.device.type):
-                loss = self.chunk_loss(x_CD, targets_C) * weight
+            loss = self.chunk_loss(x_CD, targets_C) * weight
             loss.backward()
             losses.append(loss.detach())
             gradients.append(x_CD.grad if x_CD.grad is not None else torch.zeros_like(x_CD))
         x_BTD.backward(torch.cat(gradients).view_as(x_BTD))
         return torch.stack(losses).sum()
-
-    def _precision(self, device: str) -> Any:
-        return torch.autocast(device, self.dtype, enabled=self.dtype is not torch.float32)

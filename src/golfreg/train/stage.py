@@ -44,9 +44,7 @@ def run(job: Job) -> dict[str, Any]:
         average=Average(parameters, settings.ema_decay) if settings.ema_decay else None,
         batches=Loader(dataset.train_shards, micro, window),
     )
-    gradients = Gradients(
-        model, vocab_size=dataset.vocab_size, dtype=getattr(torch, plan.dtype), compile_model=plan.compile
-    )
+    gradients = Gradients(model, vocab_size=dataset.vocab_size, compile_model=plan.compile)
     reserve = settings.calibration_reserve_seconds if plan.quantizer_needs else 0.0
     seconds = (settings.seconds or plan.limits.train_seconds) - reserve
     if seconds <= 0 and not settings.steps:

@@ -27,6 +27,14 @@ def test_the_last_two_checkpoints_are_kept_and_the_newest_is_read(tmp_path):
     assert torch.equal(found.tensors["weight/a"], torch.full((64,), 20.0))
 
 
+def test_a_second_checkpoint_of_one_step_replaces_the_first(tmp_path):
+    checkpoints = Checkpoints(tmp_path, "d")
+    for step, value in ((5, 0.0), (10, 1.0), (10, 2.0)):
+        checkpoints.write({"weight/a": torch.tensor([value])}, {"step": step, **NUMBERS})
+    assert [p.name[:13] for p in checkpoints.paths()] == ["step_00000005", "step_00000010"]
+    assert checkpoints.newest(pytest.fail).tensors["weight/a"].item() == 2.0
+
+
 @pytest.mark.parametrize("damage", ["truncated", "empty", "flipped"])
 def test_a_damaged_newest_checkpoint_is_noted_and_the_one_before_used(tmp_path, damage):
     checkpoints = Checkpoints(tmp_path, "d")
@@ -119,7 +127,9 @@ def test_a_file_that_is_no_safetensors_file_is_an_input_error(tmp_path, content)
         read_tensors(tmp_path / "x")
 
 
-@pytest.mark.parametrize("tensors", [{}, {"weight": torch.ones(2, 3), "more": torch.ones(1)}, {"weight": torch.ones(3, 2)}])
+@pytest.mark.parametrize(
+    "tensors", [{}, {"weight": torch.ones(2, 3), "more": torch.ones(1)}, {"weight": torch.ones(3, 2)}]
+)
 def test_weights_of_another_model_are_refused(tmp_path, tensors):
     model = torch.nn.Linear(3, 2, bias=False)
     write_tensors(tmp_path / "x", tensors)

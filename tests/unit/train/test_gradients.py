@@ -12,7 +12,7 @@ from golfreg.train.loss import Gradients
 def gradients_of(tiny, tokens, targets, chunk_tokens, micro):
     torch.manual_seed(0)
     model = tiny.TinyModel().eval()
-    gradients = Gradients(model, vocab_size=tiny.VOCAB, dtype=torch.float32, compile_model=False)
+    gradients = Gradients(model, vocab_size=tiny.VOCAB, compile_model=False)
     gradients.chunk_tokens = chunk_tokens
     loss = gradients(zip(tokens.chunk(micro), targets.chunk(micro), strict=True), tokens.numel())
     return loss, {name: p.grad for name, p in model.named_parameters()}
@@ -43,7 +43,7 @@ def test_no_more_logits_than_a_chunk_are_made_at_once(tiny, batch, monkeypatch):
     model = tiny.TinyModel()
     head = model.head
     model.head = lambda x_BTD: seen.append(math.prod(x_BTD.shape[:-1])) or head(x_BTD)
-    Gradients(model, vocab_size=tiny.VOCAB, dtype=torch.float32, compile_model=False)([batch], batch[0].numel())
+    Gradients(model, vocab_size=tiny.VOCAB, compile_model=False)([batch], batch[0].numel())
     assert seen == [16] * 8
 
 

@@ -54,53 +54,43 @@ def undisturbed(tmp_path_factory):
     return digests(run_dir)
 
 
-def test_killed_again_and_again_training_ends_with_the_same_bits(tmp_path, undisturbed):
-    for step in (7, 21, 42):
-        process = start(tmp_path, delay_seconds=0.01)
-        wait_for_step(tmp_path, step)
-        time.sleep(0.03)
-        process.kill()
-        assert finish(process)[0] == -signal.SIGKILL
-    code, events, err = finish(start(tmp_path))
-    assert code == 0, err
-    assert events[-1]["resumed"] == 3
-    assert digests(tmp_path) == undisturbed
+def leave(process, number):
+    """Send the signal; exit code and last event."""
+    process.send_signal(number)
+    code, events, _ = finish(process)
+    return code, events[-1] if events else None
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_checkpoints_says_how_to_resume_and_loses_nothing(tmp_path, undisturbed, number, code):
+def test_killed_anywhere_training_ends_with_the_same_bits(tmp_path, undisturbed):
     process = start(tmp_path, delay_seconds=0.01)
     wait_for_step(tmp_path, 14)
-    process.send_signal(number)
-    returned, events, err = finish(process)
-    assert returned == code, err
-    assert f"golfreg run --resume {tmp_path}" in events[-1]["hint"]
-    left_at = int(events[-1]["message"].rsplit(" ", 1)[1])
-    assert left_at >= 14
+    time.sleep(0.03)
+    assert leave(process, signal.SIGKILL)[0] == -signal.SIGKILL
+
+    process = start(tmp_path, delay_seconds=0.01)  # while a checkpoint is being written
+    deadline = time.monotonic() + 60
+    while not any(name.endswith(".tmp") for name in os.listdir(tmp_path / "train")) and process.poll() is None:
+        assert time.monotonic() < deadline
+    assert leave(process, signal.SIGKILL)[0] == -signal.SIGKILL
+
     code, events, err = finish(start(tmp_path))
     assert code == 0, err
-    assert f"goes on from step {left_at};" in events[0]["text"]
-    assert digests(tmp_path) == undisturbed
-
-
-def test_killed_while_checkpoints_are_written_training_ends_with_the_same_bits(tmp_path, undisturbed):
-    process = start(tmp_path, delay_seconds=0.01)
-    deadline = time.monotonic() + 60
-    while not (seen := list(tmp_path.glob("train/.step_000000[1-4]*.tmp"))) and process.poll() is None:
-        assert time.monotonic() < deadline
-    process.kill()
-    finish(process)
-    assert seen
-    assert finish(start(tmp_path))[0] == 0
+    assert events[-1]["resumed"] == 2
     assert not list(tmp_path.glob("train/.step_*.tmp"))
     assert digests(tmp_path) == undisturbed
 
 
-def test_without_its_launcher_training_saves_its_work_and_leaves(tmp_path, undisturbed):
-    process = start(tmp_path, delay_seconds=0.03)
-    process.stdout.close()  # the next line that it prints is a broken pipe
-    process.wait(timeout=60)
-    assert list(tmp_path.glob("train/step_*.safetensors"))
-    process.stderr.close()
-    assert finish(start(tmp_path))[0] == 0
+def test_a_signal_checkpoints_says_how_to_resume_and_loses_nothing(tmp_path, undisturbed):
+    left_at = 0
+    for number, expected in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+        process = start(tmp_path, delay_seconds=0.01)
+        wait_for_step(tmp_path, left_at + 7)
+        code, event = leave(process, number)
+        assert code == expected
+        assert f"golfreg run --resume {tmp_path}" in event["hint"]
+        assert int(event["message"].rsplit(" ", 1)[1]) > left_at
+        left_at = int(event["message"].rsplit(" ", 1)[1])
+    code, events, err = finish(start(tmp_path))
+    assert code == 0, err
+    assert f"goes on from step {left_at};" in events[0]["text"]
     assert digests(tmp_path) == undisturbed

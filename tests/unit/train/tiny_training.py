@@ -118,7 +118,7 @@ def make_training(job: Job, delay_seconds: float = 0.0) -> Training:
     return Training(
         job,
         state,
-        Gradients(model, vocab_size=VOCAB, dtype=torch.float32, compile_model=False),
+        Gradients(model, vocab_size=VOCAB, compile_model=False),
         steps=settings.steps,
         seconds=settings.seconds or job.plan.limits.train_seconds,
         micro_batches=settings.batch_tokens // micro,
