@@ -40,13 +40,13 @@ def save_sections(path: Path, header: Header, sections: Sequence[Section]) -> No
     write_whole(path, write_container(header, [s.layout for s in sections], streams, {}))
 
 
-def load_sections(path: Path) -> list[Section]:
-    """The sections of ``save_sections``, bit for bit."""
+def load_sections(path: Path) -> tuple[Header, list[Section]]:
+    """Header and sections of ``save_sections``, bit for bit. The header's codec stands for none."""
     container = read_container(path)
     if container.header.codec.target != _STORED.target:
         raise InputError(f"`{path}` is an artifact, not a file of sections")
     arrays = decoded(_Stored(), container.streams, container.layouts, None)
-    return [Section(y, a) for y, a in zip(container.layouts, arrays, strict=True)]
+    return container.header, [Section(y, a) for y, a in zip(container.layouts, arrays, strict=True)]
 
 
 def decoded(codec: Any, streams: Sequence[Stream], layouts: Sequence[Layout], config: Any) -> list[np.ndarray]:

@@ -49,7 +49,7 @@ def raw_section(name: str, role: Role, weight: torch.Tensor, dtype: str) -> Sect
     if not torch.isfinite(stored).all():
         dtype, stored = "float32", weight
     data = stored.view(torch.int16).numpy().view(np.uint16) if dtype == "bfloat16" else stored.numpy()
-    return Section(Layout(name, "raw", role.name, tuple(weight.shape), dtype), np.ascontiguousarray(data))
+    return Section(Layout(name, "raw", role.name, tuple(weight.shape), dtype), data)
 
 
 def code_sections(

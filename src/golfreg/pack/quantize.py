@@ -1,0 +1,142 @@
+"""The quantize stage: trained weights to sections."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from golfreg.api.errors import InputError, PluginError
+from golfreg.api.values import Budget, Role, Section
+from golfreg.config.job import Job
+from golfreg.config.plan import Plan
+from golfreg.data.dataset import open_dataset
+from golfreg.kernels.build import build_model
+from golfreg.pack import archive
+from golfreg.pack.closure import collect, counted_by_stages
+from golfreg.pack.container import write_container
+from golfreg.pack.header import Header
+from golfreg.pack.modules import counted_modules
+from golfreg.pack.sections import save_sections
+
+SECTIONS_FILE = "sections.bin"
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Quantize ``model.safetensors`` into ``sections.bin``; how many weights became codes, and at how many bits."""
+    plan = job.plan
+    if plan.threads:
+        torch.set_num_threads(plan.threads)
+    header = make_header(plan)
+    weights = read_tensors(job.run_dir / "model.safetensors")
+    roles = model_roles(header, weights)
+    statistics: dict[str, dict[str, torch.Tensor]] = {}
+    if plan.quantizer_needs:
+        for key, value in read_tensors(job.run_dir / "statistics.safetensors").items():
+            statistic, _, name = key.partition("/")
+            statistics.setdefault(statistic, {})[name] = value
+    budget = Budget(plan.limits.cap_bytes, _pack_bytes(job, header))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("default")
+        sections = plan.quantizer.load().quantize(weights, roles, statistics, budget, plan.quantizer.make_config())
+    for warning in said:
+        job.tell("note", text=str(warning.message))
+    _check(plan, weights, sections)
+    save_sections(job.run_dir / SECTIONS_FILE, header, sections)
+    return _facts(weights, sections)
+
+
+def make_header(plan: Plan) -> Header:
+    """The header of the plan's artifact."""
+    dataset = open_dataset(plan.dataset_dir)
+    return Header(
+        architecture=plan.architecture, mixers=plan.mixers, ops=plan.ops, kernels=plan.kernels,
+        quantizer=plan.quantizer, codec=plan.codec,
+        vocab_size=dataset.vocab_size, sequence_length=plan.spec.train.sequence_length, bos_id=dataset.bos_id,
+        dtype=plan.dtype,
+    )  # fmt: skip
+
+
+def model_roles(header: Header, weights: dict[str, torch.Tensor]) -> dict[str, Role]:
+    """The role of every parameter, from a model without memory. Errors if the weights are another model's."""
+    model, _ = build_model(
+        header.architecture, header.mixers, header.ops, header.kernels,
+        vocab_size=header.vocab_size, sequence_length=header.sequence_length, bos_id=header.bos_id,
+        device="meta", dtype=header.dtype,
+    )  # fmt: skip
+    name = header.architecture.name
+    parameters = dict(model.named_parameters())
+    if kept := sorted(model.state_dict(keep_vars=True).keys() - dict(model.named_parameters(remove_duplicate=False))):
+        raise PluginError(
+            f"architecture `{name}` keeps the buffer `{kept[0]}`, which no artifact stores",
+            "make it a parameter, or register it with persistent=False",
+        )
+    if other := sorted(parameters.keys() ^ weights.keys()):
+        raise InputError(f"model.safetensors is not of architecture `{name}`: `{other[0]}` is in one of them only")
+    roles: dict[str, Role] = header.architecture.load().roles(model)
+    if other := sorted(parameters.keys() ^ roles.keys()):
+        raise PluginError(f"architecture `{name}`: `roles` and the parameters differ in `{other[0]}`")
+    return roles
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file, on the CPU. InputError if it is missing or damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in sorted(file.keys())}
+    except (OSError, SafetensorError, ValueError) as error:
+        raise InputError(f"`{path}` cannot be read: {error}", "run the stage that writes it again") from None
+
+
+def _pack_bytes(job: Job, header: Header) -> Callable[[list[Section]], int]:
+    """The size that the artifact would have, with the code known so far and all of golfreg's pack and score."""
+    codec, config, code_bytes = job.plan.codec.load(), job.plan.codec.make_config(), -1
+
+    def pack_bytes(sections: list[Section]) -> int:
+        nonlocal code_bytes
+        if code_bytes < 0:
+            package = Path(__file__).parent.parent
+            later = {
+                f"golfreg.{part}.{file.stem}"
+                for part in ("pack", "score")
+                for file in (package / part).glob("[!_]*.py")
+            }
+            code = collect({*counted_by_stages(job.run_dir), *counted_modules(), *later})
+            code_bytes = len(archive.compress_text(archive.encode_archive(code)))
+        streams = codec.encode(sections, config)
+        return len(write_container(header, [s.layout for s in sections], streams, {})) + code_bytes
+
+    return pack_bytes
+
+
+def _check(plan: Plan, weights: dict[str, torch.Tensor], sections: list[Section]) -> None:
+    decoded = plan.quantizer.load().dequantize(sections, plan.quantizer.make_config())
+    if other := sorted(decoded.keys() ^ weights.keys()):
+        raise PluginError(f"quantizer `{plan.quantizer.name}` does not give back `{other[0]}`, or gives it unasked")
+    for name, weight in weights.items():
+        if decoded[name].shape != weight.shape or not torch.isfinite(decoded[name]).all():
+            raise PluginError(
+                f"quantizer `{plan.quantizer.name}` gives back `{name}` as {list(decoded[name].shape)}, "
+                f"or with values that are not finite; it was {list(weight.shape)}"
+            )
+
+
+def _facts(weights: dict[str, torch.Tensor], sections: list[Section]) -> dict[str, Any]:
+    parameters = sum(weight.numel() for weight in weights.values())
+    elements = {
+        part: sum(s.layout.count for s in sections if s.layout.part == part) for part in ("codes", "scale", "raw")
+    }
+    stored = sum(s.data.nbytes for s in sections)
+    return {
+        "parameters": parameters,
+        "sections": len(sections),
+        "codes": elements["codes"],
+        "scales": elements["scale"],
+        "raw": elements["raw"],
+        "uncompressed_bytes": stored,
+        "uncompressed_bits_per_parameter": 8 * stored / max(parameters, 1),
+    }
