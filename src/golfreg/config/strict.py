@@ -26,6 +26,8 @@ MAX_DOTS = 100
 """Dots of one line. The parser's time grows with the square of a dotted key's parts."""
 MAX_DEPTH = 8
 INTEGER_LIMIT = 2**63
+LARGEST = 1e18
+"""No count, size, time or loss is larger. Its square, and sums of squares, are far from overflow."""
 
 T = TypeVar("T")
 
@@ -120,11 +122,13 @@ def text_matching(value: str, pattern: re.Pattern[str], name: str, says: str) ->
 
 
 def not_negative(facts: Any) -> None:
-    """InputError if a number field of the dataclass is negative; for its ``__post_init__``."""
+    """InputError if a number field of the dataclass is negative or absurd; for its ``__post_init__``."""
     for field in fields(facts):
         value = getattr(facts, field.name)
         if isinstance(value, int | float) and value < 0:
             raise InputError(f"{field.name} is {shown(value)}; it cannot be negative")
+        if isinstance(value, int | float) and value > LARGEST:
+            raise InputError(f"{field.name} is {shown(value)}; it cannot be over {LARGEST:g}")
 
 
 def _inside(where: str, key: object) -> str:

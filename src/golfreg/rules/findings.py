@@ -52,6 +52,8 @@ class Evidence:
     ruleset: Ruleset
     declared: Figures | None = None
     """What the entry says of itself; None before there is an entry."""
+    entry_date: str | None = None
+    """The entry's day, as in 2026-05-01; None before there is an entry."""
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -100,10 +102,14 @@ def check(evidence: Evidence) -> list[Finding]:
 
 
 def check_records(
-    records: Mapping[str, RunRecord], ruleset: Ruleset, declared: Figures | None = None, now: datetime | None = None
+    records: Mapping[str, RunRecord],
+    ruleset: Ruleset,
+    declared: Figures | None = None,
+    entry_date: str | None = None,
+    now: datetime | None = None,
 ) -> list[Finding]:
     """``check`` of these records under a ruleset. ``now``: the time to hold dates against, default the clock's."""
-    return check(Evidence(records, ruleset, declared, now or datetime.now(UTC)))
+    return check(Evidence(records, ruleset, declared, entry_date, now or datetime.now(UTC)))
 
 
 def worst(findings: list[Finding]) -> Level:

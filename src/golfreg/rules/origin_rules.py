@@ -23,12 +23,16 @@ def ruleset(evidence: Evidence) -> Iterator[Problem]:
             yield Problem(f"track `{record.run.track}`; the ruleset's is `{evidence.ruleset.track}`", where)
 
 
-@rule("GR502", "no date is in the future")
+@rule("GR502", "no date is in the future, and no entry is older than its runs")
 def dates(evidence: Evidence) -> Iterator[Problem]:
     """But for an hour, since clocks differ."""
     for where, record in evidence.records.items():
         if datetime.fromisoformat(record.run.date) > evidence.now + CLOCK_SLACK:
             yield Problem(f"{record.run.date} is in the future", where)
+        if evidence.entry_date is not None and record.run.date[:10] > evidence.entry_date:
+            yield Problem(f"{record.run.date} is later than the entry's {evidence.entry_date}", where)
+    if evidence.entry_date is not None and evidence.entry_date > f"{evidence.now + CLOCK_SLACK:%Y-%m-%d}":
+        yield Problem(f"{evidence.entry_date} is in the future", "entry.toml")
 
 
 @rule("GR503", "the version of golfreg is known")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from golfreg.config.record import RunRecord
 from golfreg.rules.findings import Evidence, Level, Problem, rule
 
 
@@ -47,7 +48,7 @@ def one_software(evidence: Evidence) -> Iterator[Problem]:
             yield Problem(f"golfreg {record.run.golfreg}; {first_where} has {first.run.golfreg}", where)
         if record.components != first.components:
             yield Problem(f"the components or their versions differ from {first_where}", where)
-        if record.kernels != first.kernels:
+        if _kernels(record) != _kernels(first):
             yield Problem(f"the kernels differ from {first_where}", where)
         if record.environment.torch != first.environment.torch:
             yield Problem(
@@ -73,6 +74,11 @@ def as_set(evidence: Evidence) -> Iterator[Problem]:
             said, setting = getattr(record.run, key), record.settings.get(key)
             if said != setting:
                 yield Problem(f"run.{key} says {said}; settings.{key} says {setting}", where)
+
+
+def _kernels(record: RunRecord) -> dict[str, tuple[str, str, str]]:
+    """What ran, without the reason: that may quote a timing."""
+    return {op: (facts.kernel, facts.distribution, facts.version) for op, facts in record.kernels.items()}
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -86,6 +86,8 @@ def test_an_unknown_key_is_named_with_the_nearest_one():
         ("score", "nats", float("nan"), "score.nats is nan; it must be finite"),
         ("score", "nats", float("-inf"), "it must be finite"),
         ("score", "nats", -1.0, "nats is -1.0; it cannot be negative"),
+        ("score", "nats", 1e308, "nats is 1e+308; it cannot be over 1e+18"),
+        ("times", "train_seconds", 1e200, "it cannot be over 1e+18"),
         ("score", "bytes", 0, "at least one token and one byte"),
         ("sizes", "code_bytes", 2**63, "does not fit in 64 bits"),
         ("sizes", "code_bytes", -1, "code_bytes is negative"),

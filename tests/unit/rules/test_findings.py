@@ -22,9 +22,9 @@ def pair(first=None, second=None):
     return {"runs/seed_1.toml": first or example_record(1), "runs/seed_2.toml": second or example_record(2)}
 
 
-def found(records, *, ruleset=RULESET, declared=None):
+def found(records, *, ruleset=RULESET, declared=None, day=None):
     """(code, level, where) of every finding that is not PASS, and the messages."""
-    findings = [f for f in check_records(records, ruleset, declared, NOW) if f.level is not Level.PASS]
+    findings = [f for f in check_records(records, ruleset, declared, day, NOW) if f.level is not Level.PASS]
     return [(f.code, f.level.value, f.where) for f in findings], " / ".join(f.message for f in findings)
 
 
@@ -34,7 +34,7 @@ def one(section, *, ruleset=RULESET, **facts):
 
 
 def test_a_record_that_keeps_every_rule_gives_one_pass_for_each():
-    findings = check_records(pair(), RULESET, recompute(list(pair().values())), NOW)
+    findings = check_records(pair(), RULESET, recompute(list(pair().values())), None, NOW)
     assert [(f.code, f.level) for f in findings] == [(r.code, Level.PASS) for r in all_rules()]
     assert worst(findings) is Level.PASS
 
@@ -224,6 +224,14 @@ def test_gr501_records_of_another_ruleset_are_no_evidence():
 def test_gr502_dates_lie_in_the_past_but_for_clocks_that_differ():
     assert one("run", date="2026-06-01T00:59:00Z")[0] == []
     assert one("run", date="2026-06-01T01:01:00Z")[0] == [("GR502", "FAIL", "r")]
+
+
+def test_gr502_an_entry_is_no_older_than_its_runs_and_not_of_tomorrow():
+    records = {"r": example_record()}
+    assert found(records, day="2026-05-01")[0] == []
+    assert found(records, day="2026-06-01")[0] == []
+    assert found(records, day="2026-04-30")[0] == [("GR502", "FAIL", "r")]
+    assert found(records, day="2026-06-02")[0] == [("GR502", "FAIL", "entry.toml")]
 
 
 def test_gr503_versions_are_known():

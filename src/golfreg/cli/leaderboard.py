@@ -1,0 +1,136 @@
+"""``golfreg leaderboard``: add finished runs, show the ranking, check entries against the rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from golfreg.api.errors import AnswerIsNo, ConfigError
+from golfreg.cli.out import Out
+
+if TYPE_CHECKING:
+    from golfreg.leaderboard.entries import Board
+
+app = typer.Typer(help="Add, show and check entries: directories of TOML.", no_args_is_help=True)
+
+ROOT = Path("leaderboard")
+
+
+@app.command("show")
+def show(
+    track: Annotated[str | None, typer.Option(help="Only this track.")] = None,
+    root: Annotated[Path, typer.Option(help="The leaderboard's directory.")] = ROOT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print values in full precision as JSON.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
+) -> None:
+    """Print the entries of each track, best mean bits per byte first.
+
+    Scores are recomputed from the records. An entry that breaks a rule has no rank.
+
+    Example: golfreg leaderboard show --track cpu-smoke
+    """
+    from golfreg.leaderboard import render
+    from golfreg.leaderboard.entries import read_board
+    from golfreg.leaderboard.rank import rank
+
+    if as_json and as_markdown:
+        raise ConfigError("`--json` and `--markdown` exclude each other", "choose one")
+    out = Out(as_json)
+    board = read_board(root, track)
+    tracks = rank(board.entries)
+    if as_json:
+        out.json(render.board_values(board, tracks))
+    elif as_markdown:
+        out.line(render.markdown(tracks).rstrip("\n"))
+    else:
+        for name, rows in tracks.items():
+            out.table(render.COLUMNS, map(render.cells, rows), f"track {name}", render.RIGHT)
+        if not tracks:
+            out.line(f"the leaderboard at `{root}` has no entries yet: `golfreg leaderboard add RUNDIR` makes one")
+    _show_broken(out, board)
+
+
+@app.command("check")
+def check(
+    path: Annotated[Path, typer.Argument(help="A leaderboard, a track or an entry.")] = ROOT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Hold entries against the rules: PASS, WARN or FAIL for each. Exit code 1 if any fails.
+
+    Example: golfreg leaderboard check leaderboard/cpu-smoke
+    """
+    from golfreg.leaderboard import render
+    from golfreg.leaderboard.check import read_any
+    from golfreg.rules.findings import Level
+
+    out = Out(as_json)
+    board = read_any(path)
+    findings = {entry.key: entry.findings() for entry in board.entries}
+    counts = {level: sum(f.level is level for each in findings.values() for f in each) for level in Level}
+    if as_json:
+        values: dict[str, Any] = {key: render.finding_values(each) for key, each in findings.items()}
+        broken = render.board_values(board, {})["broken"]
+        out.json({"entries": values, "broken": broken, "counts": {str(k): v for k, v in counts.items()}})
+    else:
+        rows = [row for key, each in findings.items() for row in render.finding_cells(key, each)]
+        if rows:
+            out.table(render.FINDING_COLUMNS, rows)
+        _show_broken(out, board)
+    summary = f"{len(findings)} entries: " + ", ".join(f"{count} {level}" for level, count in counts.items())
+    if counts[Level.FAIL] or board.broken:
+        raise AnswerIsNo(f"{summary}, {len(board.broken)} broken", "docs/rules.md says what each code means")
+    out.talk(summary)
+
+
+@app.command("add")
+def add(
+    run_dirs: Annotated[list[Path], typer.Argument(metavar="RUNDIR...", help="Finished runs, one for each seed.")],
+    into: Annotated[Path, typer.Option(help="The leaderboard's directory.")] = ROOT,
+    name: Annotated[str | None, typer.Option(help="Name of the entry; default: its components'.")] = None,
+    author: Annotated[str, typer.Option(envvar="GOLFREG_AUTHOR", help="Who claims it.")] = "anonymous",
+    based_on: Annotated[
+        list[str] | None, typer.Option(help="Entry it builds on, as `track/date_name`. May be repeated.")
+    ] = None,
+    technique: Annotated[list[str] | None, typer.Option(help="A technique that it uses. May be repeated.")] = None,
+    allow_findings: Annotated[
+        bool, typer.Option("--allow-findings", help="Add it though it breaks a rule; it gets no rank.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print where the entry is, and its figures, as JSON.")
+    ] = False,
+) -> None:
+    """Write an entry from one or more finished runs of one configuration, as TOML that diffs well.
+
+    Example: golfreg leaderboard add runs/20260501-* --name mamba3-lzma --author "A. Uthor"
+    """
+    from golfreg.config.record import to_table
+    from golfreg.leaderboard import add as adding
+    from golfreg.leaderboard.render import score_text
+    from golfreg.rules.findings import Level
+
+    out = Out(as_json)
+    added = adding.add(
+        run_dirs,
+        into,
+        author=author,
+        name=name,
+        based_on=based_on or (),
+        techniques=technique or (),
+        allow_findings=allow_findings,
+    )
+    figures = added.entry.facts.declared
+    if as_json:
+        out.json({"entry": added.entry.key, "directory": str(added.directory), **to_table(figures)})
+    else:
+        score = score_text(figures.bits_per_byte_mean, figures.bits_per_byte_std)
+        out.line(f"{added.directory}: {score} bits per byte, {figures.bytes_max:,} bytes, {len(figures.seeds)} seeds")
+    for finding in added.entry.findings():
+        if finding.level is not Level.PASS:
+            out.warn(f"{finding.code} {finding.level} {finding.where}: {finding.message}")
+
+
+def _show_broken(out: Out, board: Board) -> None:
+    for broken in board.broken:
+        out.error(f"{broken.key}: {broken.message}", broken.hint)

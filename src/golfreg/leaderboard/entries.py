@@ -1,0 +1,200 @@
+"""An entry: ``<track>/<date>_<name>/`` with ``entry.toml`` and one record for each seed, ``runs/seed_N.toml``.
+
+The path must repeat what the content says. What an entry declares is a statement: nothing here
+believes it, the rules recompute it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+
+from golfreg.api.errors import ConfigError, GolfregError, InputError
+from golfreg.config import strict
+from golfreg.config.record import RunRecord, read_record, to_table
+from golfreg.rules.figures import Figures
+from golfreg.rules.findings import Finding, check_records
+from golfreg.rules.ruleset import Ruleset, load_ruleset
+
+ENTRY_SCHEMA = 1
+MAX_ENTRY_BYTES = 64 * 1024
+MAX_SEEDS = 100
+STATUSES = (
+    "claimed", "reproduced", "accepted", "superseded", "support", "withdrawn", "reverted", "invalid",
+)  # fmt: skip
+"""``claimed`` is what ``leaderboard add`` writes; the others are set by a maintainer."""
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
+_TRACK = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
+ENTRY_DIRECTORY = re.compile(r"(\d{4}-\d\d-\d\d)_([a-z0-9][a-z0-9-]{0,59})")
+_BASE = re.compile(rf"[a-z0-9][a-z0-9_.-]{{0,99}}/{ENTRY_DIRECTORY.pattern}")
+_SEED_FILE = re.compile(r"seed_(0|-?[1-9]\d{0,18})\.toml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryFacts:
+    """What ``entry.toml`` says. ``name``: a slug. ``date``: the day of the claim, UTC."""
+
+    name: str
+    author: str
+    track: str
+    ruleset: str
+    date: str
+    status: str
+    reason: str = ""
+    """Why it has this status: for ``invalid`` the code of the rule that it breaks."""
+    based_on: tuple[str, ...] = ()
+    """Entries that this one builds on, as ``track/date_name``."""
+    techniques: tuple[str, ...] = ()
+    declared: Figures = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        strict.text_matching(self.name, NAME, "name", "lower-case letters, digits and `-`, at most 60")
+        strict.text_matching(self.track, _TRACK, "track", "lower-case letters, digits, `.`, `_` and `-`")
+        if not self.author.strip() or len(self.author) > 200:
+            raise InputError("author is empty or longer than 200 characters")
+        if self.status not in STATUSES:
+            raise InputError(f"status is {strict.shown(self.status)}; it must be one of {', '.join(STATUSES)}")
+        if self.status == "invalid" and not self.reason:
+            raise InputError("an invalid entry has a `reason`: the code of the rule that it breaks")
+        for base in self.based_on:
+            strict.text_matching(base, _BASE, "based_on", "entries as `track/date_name`")
+        try:
+            exists = date.fromisoformat(self.date).isoformat() == self.date
+        except ValueError:
+            exists = False
+        if not exists:
+            raise InputError(f"date is {strict.shown(self.date)}; it must be a day, as in 2026-05-01")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A valid entry. ``key``: ``track/date_name``. ``records``: by file name inside the entry, sorted by seed."""
+
+    key: str
+    facts: EntryFacts
+    ruleset: Ruleset
+    records: dict[str, RunRecord]
+
+    def findings(self, now: datetime | None = None) -> list[Finding]:
+        """Every rule over the records and what is declared."""
+        return check_records(self.records, self.ruleset, self.facts.declared, self.facts.date, now)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A directory that is no valid entry, and why."""
+
+    key: str
+    message: str
+    hint: str | None
+
+
+@dataclass(frozen=True)
+class Board:
+    """A leaderboard as found on disk: one broken entry hides no other."""
+
+    entries: list[Entry]
+    broken: list[Broken]
+
+
+def entry_to_toml(facts: EntryFacts) -> str:
+    """The text of ``entry.toml``: fixed key order, one fact a line."""
+    import tomli_w
+
+    text = tomli_w.dumps({"schema": ENTRY_SCHEMA, **to_table(facts)})
+    parse_entry(text, "the entry")
+    return text
+
+
+def parse_entry(text: str, where: str) -> EntryFacts:
+    """Validate the text of ``entry.toml``. InputError names the key."""
+    table = strict.parse_toml(text, where)
+    strict.take_schema(table, ENTRY_SCHEMA, where)
+    return strict.build(EntryFacts, table, f"{where}:")
+
+
+def read_entry(directory: Path) -> Entry:
+    """Read and validate one entry. InputError for anything that is not as it should be."""
+    directory = Path(os.path.abspath(directory))
+    key = f"{directory.parent.name}/{directory.name}"
+    said = ENTRY_DIRECTORY.fullmatch(directory.name)
+    if said is None:
+        raise InputError(f"`{strict.shown(key)}` is not named as an entry is", "an entry is `track/YYYY-MM-DD_name`")
+    _plain(directory)
+    path = _plain(directory / "entry.toml")
+    facts = parse_entry(strict.read_text(path, "entry", MAX_ENTRY_BYTES), f"entry `{path}`")
+    for name, content, place in (
+        ("track", facts.track, directory.parent.name),
+        ("date", facts.date, said[1]),
+        ("name", facts.name, said[2]),
+    ):
+        if content != place:
+            raise InputError(f"entry `{path}` says {name} `{content}`; its path says `{strict.shown(place)}`")
+    try:
+        ruleset = load_ruleset(facts.ruleset)
+    except ConfigError as error:
+        raise InputError(f"entry `{path}`: {error.message}", error.hint) from error
+    if ruleset.track != facts.track:
+        raise InputError(f"entry `{path}`: ruleset `{ruleset.name}` is of track `{ruleset.track}`, not `{facts.track}`")
+    return Entry(key, facts, ruleset, _read_records(directory))
+
+
+def read_board(root: Path, track: str | None = None) -> Board:
+    """Every entry under ``root``, or of one track. InputError if there is no such leaderboard or track."""
+    if not root.is_dir():
+        raise InputError(
+            f"there is no leaderboard at `{root}`",
+            "`--root DIR` names another; `golfreg leaderboard add RUNDIR` begins one",
+        )
+    tracks = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if track is not None:
+        names = [path.name for path in tracks]
+        if track not in names:
+            raise InputError(
+                f"the leaderboard at `{root}` has no track `{strict.shown(track)}`",
+                "tracks: " + (", ".join(map(strict.shown, names)) or "none yet"),
+            )
+        tracks = [path for path in tracks if path.name == track]
+    entries, broken = [], []
+    for path in (entry for one in tracks for entry in _directories(one)):
+        try:
+            entries.append(read_entry(path))
+        except GolfregError as error:
+            broken.append(Broken(strict.shown(f"{path.parent.name}/{path.name}", 200), error.message, error.hint))
+    return Board(entries, broken)
+
+
+def _directories(track: Path) -> Iterator[Path]:
+    yield from sorted(path for path in track.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _read_records(directory: Path) -> dict[str, RunRecord]:
+    runs = _plain(directory / "runs")
+    if not runs.is_dir():
+        raise InputError(f"entry `{directory}` has no `runs` directory", "it holds one record for each seed")
+    found: dict[int, RunRecord] = {}
+    for count, path in enumerate(sorted(runs.iterdir())):
+        match = _SEED_FILE.fullmatch(path.name)
+        if match is None:
+            raise InputError(f"`{runs}` holds `{strict.shown(path.name)}`", "records are named `seed_N.toml`")
+        if count >= MAX_SEEDS:
+            raise InputError(f"`{runs}` holds over {MAX_SEEDS} records")
+        record = read_record(_plain(path))
+        if record.run.seed != int(match[1]):
+            raise InputError(f"record `{path}` is of seed {record.run.seed}", "the file is named by its seed")
+        found[record.run.seed] = record
+    if not found:
+        raise InputError(f"entry `{directory}` has no records", "it has one file `runs/seed_N.toml` for each seed")
+    return {f"runs/seed_{seed}.toml": found[seed] for seed in sorted(found)}
+
+
+def _plain(path: Path) -> Path:
+    """The path, unless it is a symbolic link: an entry shows nothing that lies outside it."""
+    if path.is_symlink():
+        raise InputError(f"`{path}` is a symbolic link", "an entry holds its own files")
+    return path

@@ -1,0 +1,53 @@
+"""Ranks: by the mean of bits per byte over the seeds, recomputed, within a track."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from golfreg.leaderboard.entries import Entry
+from golfreg.rules.figures import Figures, recompute
+from golfreg.rules.findings import Finding, Level
+
+UNRANKED = frozenset({"support", "withdrawn", "reverted", "invalid"})
+"""Statuses that take part in no ranking."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a leaderboard. ``figures`` are recomputed; ``rank`` is None where there is none."""
+
+    entry: Entry
+    figures: Figures
+    findings: list[Finding]
+    rank: int | None = None
+
+    def count(self, level: Level) -> int:
+        """Number of findings of a level."""
+        return sum(finding.level is level for finding in self.findings)
+
+    @property
+    def headroom_bytes(self) -> int:
+        """Of the largest artifact, under the ruleset's cap."""
+        return self.entry.ruleset.limits.cap_bytes - self.figures.bytes_max
+
+
+def rank(entries: list[Entry], now: datetime | None = None) -> dict[str, list[Row]]:
+    """Rows by track, best first, then those without a rank: a broken rule or a status that takes it away.
+
+    Equal scores: the earlier entry comes first.
+    """
+    tracks: dict[str, list[Row]] = {}
+    for entry in entries:
+        row = Row(entry, recompute(list(entry.records.values())), entry.findings(now))
+        tracks.setdefault(entry.facts.track, []).append(row)
+    return {track: _ranked(tracks[track]) for track in sorted(tracks)}
+
+
+def _ranked(rows: list[Row]) -> list[Row]:
+    out = {id(row) for row in rows if row.entry.facts.status in UNRANKED or row.count(Level.FAIL)}
+    rows = sorted(rows, key=lambda row: (id(row) in out, row.figures.bits_per_byte_mean, row.entry.key))
+    return [
+        Row(row.entry, row.figures, row.findings, None if id(row) in out else place)
+        for place, row in enumerate(rows, 1)
+    ]

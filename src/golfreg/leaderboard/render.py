@@ -1,0 +1,116 @@
+"""A leaderboard as columns and cells, as Markdown, and as plain values for JSON. Text stays text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from golfreg.config.record import RunRecord, to_table
+from golfreg.leaderboard.entries import Board
+from golfreg.leaderboard.rank import Row
+from golfreg.rules.findings import Finding, Level
+
+COLUMNS = (
+    "rank", "name", "architecture", "quantizer", "codec", "bits per byte", "bytes", "headroom", "seeds", "date",
+    "status", "findings",
+)  # fmt: skip
+RIGHT = ("rank", "bits per byte", "bytes", "headroom", "seeds")
+FINDING_COLUMNS = ("entry", "level", "code", "finding", "where")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """One row of ``COLUMNS``."""
+    components = _first(row).components
+    return (
+        "-" if row.rank is None else str(row.rank),
+        row.entry.facts.name,
+        components.architecture.name,
+        components.quantizer.name,
+        components.codec.name,
+        score_text(row.figures.bits_per_byte_mean, row.figures.bits_per_byte_std),
+        f"{row.figures.bytes_max:,}",
+        f"{row.headroom_bytes:,}",
+        str(len(row.figures.seeds)),
+        row.entry.facts.date,
+        row.entry.facts.status,
+        findings_text(row),
+    )
+
+
+def score_text(mean: float, std: float | None) -> str:
+    """``1.2345 ± 0.0011``; the deviation only where there is one."""
+    return f"{mean:.4f}" if std is None else f"{mean:.4f} ± {std:.4f}"
+
+
+def findings_text(row: Row) -> str:
+    """``none``, or how many of each level."""
+    counts = [f"{row.count(level)} {level}" for level in (Level.FAIL, Level.WARN) if row.count(level)]
+    return ", ".join(counts) or "none"
+
+
+def finding_cells(key: str, findings: Iterable[Finding]) -> list[tuple[str, ...]]:
+    """Rows of ``FINDING_COLUMNS``."""
+    return [(key, str(f.level), f.code, f.message, f.where) for f in findings]
+
+
+def board_values(board: Board, tracks: dict[str, list[Row]]) -> dict[str, Any]:
+    """Everything that is shown, in full precision."""
+    return {
+        "tracks": {track: [_values(row) for row in rows] for track, rows in tracks.items()},
+        "broken": [{"entry": b.key, "message": b.message, "hint": b.hint} for b in board.broken],
+    }
+
+
+def finding_values(findings: Iterable[Finding]) -> list[dict[str, str]]:
+    """Findings as plain values."""
+    return [{"code": f.code, "level": str(f.level), "message": f.message, "where": f.where} for f in findings]
+
+
+def markdown(tracks: dict[str, list[Row]]) -> str:
+    """One table for each track."""
+    parts = [f"## {escape(track)}\n\n{markdown_table(COLUMNS, map(cells, rows))}" for track, rows in tracks.items()]
+    return "\n".join(parts)
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = RIGHT) -> str:
+    """A Markdown table whose cells are text: neither Markdown nor HTML in them is live."""
+    numbers = set(right)
+    lines = [list(columns), ["---:" if column in numbers else "---" for column in columns]]
+    lines += [[escape(cell) for cell in row] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def escape(text: str) -> str:
+    """Text for Markdown: one line, every character that could mean something escaped."""
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    shown = re.sub(r"([\\`*_{}\[\]()#+!|~$@:])", r"\\\1", shown)
+    return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _first(row: Row) -> RunRecord:
+    return next(iter(row.entry.records.values()))
+
+
+def _values(row: Row) -> dict[str, Any]:
+    facts, components = row.entry.facts, _first(row).components
+    return {
+        "rank": row.rank,
+        "entry": row.entry.key,
+        "name": facts.name,
+        "author": facts.author,
+        "architecture": components.architecture.name,
+        "mixers": sorted(components.mixers),
+        "quantizer": components.quantizer.name,
+        "codec": components.codec.name,
+        **to_table(row.figures),
+        "headroom_bytes": row.headroom_bytes,
+        "date": facts.date,
+        "status": facts.status,
+        "reason": facts.reason,
+        "ruleset": facts.ruleset,
+        "based_on": list(facts.based_on),
+        "techniques": list(facts.techniques),
+        "declared": to_table(facts.declared),
+        "findings": finding_values(f for f in row.findings if f.level is not Level.PASS),
+    }
