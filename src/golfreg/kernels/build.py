@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,12 +39,16 @@ def build_model(
     missing = [name for name in named if name not in mixers]
     if missing:
         raise PluginError(f"architecture `{architecture.name}` uses the mixer `{missing[0]}`, which was not resolved")
+    built_with = {name: (mixers[name].load(), _config(mixers[name])) for name in named}
+    static = static_arguments(built_with.values())
     context = BuildContext(
         vocab_size=vocab_size,
         sequence_length=sequence_length,
         bos_id=bos_id,
-        mixers={name: (mixers[name].load(), _config(mixers[name])) for name in named},
-        kernels={name: kernel_for(op, kernels.get(name), device, dtype)[0] for name, op in ops.items()},
+        mixers=built_with,
+        kernels={
+            name: kernel_for(op, kernels.get(name), device, dtype, static.get(name, []))[0] for name, op in ops.items()
+        },
         dtype=dtype,
     )
     if most_parameters is not None:
@@ -58,15 +62,34 @@ def build_model(
     return model.to(device), context
 
 
-def kernel_for(op: Chosen, kernel: Chosen | None, device: str, dtype: str) -> tuple[Callable[..., Any], str]:
-    """What to call for an op, and why: the kernel that the plan chose if it can run here, else the reference."""
+def kernel_for(
+    op: Chosen, kernel: Chosen | None, device: str, dtype: str, static: Sequence[Mapping[str, Any]] = ()
+) -> tuple[Callable[..., Any], str]:
+    """What to call for an op, and why: the kernel that the plan chose if it can run here, else the reference.
+
+    ``static``: the op's static arguments of each mixer that calls it.
+    """
     if kernel is None:
         return op.load().reference, "reference: no kernel was chosen"
     implementation = kernel.load()
-    refusal = implementation.supports(device, dtype)
-    if refusal is None:
-        return implementation.call, f"{kernel.name}: {kernel.reason or 'chosen'}"
-    return op.load().reference, f"reference: `{kernel.name}` cannot run here: {refusal}"
+    for arguments in static or ({},):
+        refusal = implementation.supports(device, dtype, **arguments)
+        if refusal is not None:
+            return op.load().reference, f"reference: `{kernel.name}` cannot run here: {refusal}"
+    return implementation.call, f"{kernel.name}: {kernel.reason or 'chosen'}"
+
+
+def static_arguments(mixers: Iterable[tuple[Any, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """By op, the static arguments with which each (target, config) calls it.
+
+    A mixer target tells them with ``static_arguments(config) -> {op: {...}}``, if it has that method.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for target, config in mixers:
+        tell = getattr(target, "static_arguments", None)
+        for op, arguments in (tell(config) if tell else {}).items():
+            found.setdefault(op, []).append(arguments)
+    return found
 
 
 def _config(chosen: Chosen) -> Any:

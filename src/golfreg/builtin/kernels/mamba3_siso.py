@@ -247,6 +247,13 @@ class Mamba3Siso:
         """Largest RMS error relative to the reference in float64, of an output or a gradient."""
         return {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 4e-3}.get(dtype, 3e-2)
 
+    def comparable(self, output: Any) -> dict[str, torch.Tensor]:
+        """The output as tensors that can be compared; the state's phi is an angle, so as its cosine and sine."""
+        if isinstance(output, torch.Tensor):
+            return {"y": output}
+        y_BTI, (phi_BHR, h_BHPN, k_BHN, v_BHP) = output
+        return {"y": y_BTI, "cos phi": phi_BHR.cos(), "sin phi": phi_BHR.sin(), "h": h_BHPN, "k": k_BHN, "v": v_BHP}
+
 
 class ReferenceKernel:
     """The reference as a kernel: it runs anywhere."""

@@ -32,8 +32,13 @@ def make_inputs(
     initial_state: bool = False,
     return_state: bool = False,
     scale: float = 1.0,
+    strided: bool = False,
 ) -> dict[str, Any]:
-    """Keyword arguments of the op. ``starts``: (sequence, position) of each document start."""
+    """Keyword arguments of the op.
+
+    ``starts``: (sequence, position) of each document start. ``strided``: the projection is a view
+    of a wider tensor.
+    """
     generator = torch.Generator().manual_seed(seed)
     real = torch.float64 if dtype == torch.float64 else torch.float32
     n_angles = int(d_state * rope_fraction) // 2
@@ -56,8 +61,9 @@ def make_inputs(
             normal(batch, n_heads, d_state),
             normal(batch, n_heads, headdim),
         )
+    projected_BTP = normal(batch, length, width + (7 if strided else 0), std=scale, to=dtype)[..., :width]
     return {
-        "projected_BTP": normal(batch, length, width, std=scale, to=dtype),
+        "projected_BTP": projected_BTP,
         "dt_bias_H": (dt_H.exp().expm1().log()).to(device, real),
         "B_bias_HN": normal(n_heads, d_state, std=0.3, mean=1.0),
         "C_bias_HN": normal(n_heads, d_state, std=0.3, mean=1.0),
@@ -101,4 +107,5 @@ CASES = (
     _case("wide_state_all_rotated", d_state=128, rope_fraction=1.0, length=96, batch=1),
     _case("short_chunks", chunk_size=16, length=50),
     _case("strong_decay", scale=8.0, length=96),
+    _case("strided_projection", strided=True, length=96),
 )

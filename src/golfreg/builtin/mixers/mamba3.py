@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -74,6 +75,11 @@ class Mamba3Config:
             )
         return heads
 
+    def static_arguments(self) -> dict[str, Any]:
+        """What the op is called with beside tensors."""
+        names = ("headdim", "d_state", "ngroups", "n_angles", "chunk_size", "a_form", "a_floor", "norm_eps")
+        return {name: getattr(self, name) for name in names}
+
     def rows(self, d_model: int) -> tuple[tuple[str, int], ...]:
         """The row groups of ``in_proj``."""
         return projection_rows(self.n_heads(d_model), self.headdim, self.d_state, self.ngroups, self.n_angles)
@@ -88,11 +94,7 @@ class Mamba3(nn.Module):
             raise PluginError(f"the mixer `mamba3` was built without a kernel for `{OP}`")
         self.kernel = context.kernels[OP]
         self.rows = config.rows(d_model)
-        self.static = {
-            "headdim": config.headdim, "d_state": config.d_state, "ngroups": config.ngroups,
-            "n_angles": config.n_angles, "chunk_size": config.chunk_size, "a_form": config.a_form,
-            "a_floor": config.a_floor, "norm_eps": config.norm_eps,
-        }  # fmt: skip
+        self.static = config.static_arguments()
         n_heads = config.n_heads(d_model)
         self.in_proj = Linear(d_model, sum(rows for _, rows in self.rows))
         low, high = math.log(config.dt_min), math.log(config.dt_max)
@@ -135,6 +137,9 @@ class Mamba3Mixer:
             "out_proj.weight": Role("out"),
             **{name: Role("scalar") for name in ("dt_bias", "B_bias", "C_bias", "B_norm", "C_norm", "D")},
         }
+
+    def static_arguments(self, config: Mamba3Config) -> dict[str, dict[str, Any]]:
+        return {OP: config.static_arguments()}
 
     def flops_per_token(self, d_model: int, config: Mamba3Config, context: BuildContext) -> int:
         """6 per matrix weight, and per head 3 times what one position costs.

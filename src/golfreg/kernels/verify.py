@@ -1,0 +1,157 @@
+"""A kernel against its op's reference: outputs and every gradient, on the op's own cases.
+
+What is right is the reference on the same values in float64. Memory that the kernel allocates is
+filled with NaN, so that an element which it forgets to write shows.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from golfreg.api.values import Case
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One output or gradient. ``rms_ratio``: root mean square of the error over that of the true value."""
+
+    name: str
+    rms_ratio: float
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One case. ``refusal``: why the kernel does not run it (``differences`` is empty), or None."""
+
+    case: str
+    tolerance: float
+    differences: tuple[Difference, ...] = ()
+    refusal: str | None = None
+
+    @property
+    def worst(self) -> Difference | None:
+        return max(self.differences, key=lambda d: d.rms_ratio, default=None)
+
+    @property
+    def right(self) -> bool:
+        """Whether everything is within the tolerance; a refused case is not wrong."""
+        return all(d.rms_ratio <= self.tolerance for d in self.differences)
+
+
+def verify_kernel(
+    op: Any,
+    kernel: Any,
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    seed: int = 0,
+    cases: Iterable[Case] | None = None,
+) -> list[CaseResult]:
+    """Run ``kernel`` (a ``KernelTarget``) on every case of ``op`` (an ``OpTarget``)."""
+    tolerance = op.tolerance(dtype)
+    results = []
+    for case in op.cases() if cases is None else cases:
+        inputs = case.inputs(device, dtype, seed)
+        static = {k: v for k, v in inputs.items() if isinstance(v, bool | int | float | str)}
+        refusal = kernel.supports(device, str(dtype).removeprefix("torch."), **static)
+        if refusal is not None:
+            results.append(CaseResult(case.name, tolerance, refusal=refusal))
+            continue
+        differences = compare(op, kernel.call, inputs, case.gradients, seed=seed)
+        results.append(CaseResult(case.name, tolerance, tuple(differences)))
+    return results
+
+
+def compare(
+    op: Any, call: Callable[..., Any], inputs: dict[str, Any], gradients: tuple[str, ...], *, seed: int = 0
+) -> list[Difference]:
+    """The error of each output and of the gradient of each input named, under random output gradients."""
+    pulls: dict[str, torch.Tensor] = {}
+    with poisoned_memory():
+        own_inputs = {name: _map(value, _copy) for name, value in inputs.items()}
+        outputs, given = _evaluate(op, call, own_inputs, gradients, seed, pulls)
+    true_inputs = {name: _map(value, _to_double) for name, value in inputs.items()}
+    true_outputs, true_gradients = _evaluate(op, op.reference, true_inputs, gradients, seed, pulls)
+    if outputs.keys() != true_outputs.keys():
+        raise ValueError(f"the kernel gives {sorted(outputs)}, the reference {sorted(true_outputs)}")
+    return [
+        *(Difference(name, rms_ratio(outputs[name], true)) for name, true in true_outputs.items()),
+        *(Difference(f"d {name}", rms_ratio(given[name], true)) for name, true in true_gradients.items()),
+    ]
+
+
+def rms_ratio(value: torch.Tensor | None, true: torch.Tensor | None) -> float:
+    """RMS of the difference over RMS of the true value; infinite where shapes differ or a value is not finite."""
+    if value is None or true is None:
+        return 0.0 if value is true else math.inf
+    if value.shape != true.shape or not value.isfinite().all():
+        return math.inf
+    error, size = ((x.double().square().mean().sqrt().item()) for x in (value.double() - true, true))
+    if error == 0:
+        return 0.0
+    return error / size if size > 0 else math.inf
+
+
+@contextmanager
+def poisoned_memory() -> Iterator[None]:
+    """Inside, memory that torch allocates without a value holds NaN (or the largest integer)."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    settings: Any = torch.utils.deterministic
+    filled = settings.fill_uninitialized_memory
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*deterministic.*")
+            torch.use_deterministic_algorithms(True, warn_only=True)
+            settings.fill_uninitialized_memory = True
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        settings.fill_uninitialized_memory = filled
+
+
+def _evaluate(
+    op: Any,
+    call: Callable[..., Any],
+    inputs: dict[str, Any],
+    gradients: tuple[str, ...],
+    seed: int,
+    pulls: dict[str, torch.Tensor],
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor | None]]:
+    """Outputs and gradients by name. ``pulls``: the gradient of each output, drawn at its first use."""
+    leaves = [inputs[name].requires_grad_() for name in gradients]
+    result = call(**inputs)
+    comparable = getattr(op, "comparable", None)
+    named = comparable(result) if comparable else dict(enumerate(result if isinstance(result, tuple) else (result,)))
+    outputs = {str(name): value for name, value in named.items()}
+    given: list[torch.Tensor | None] = []
+    if leaves:
+        generator = torch.Generator().manual_seed(seed + 1)
+        for name, y in outputs.items():
+            if name not in pulls:
+                pulls[name] = torch.randn(y.shape, generator=generator, dtype=torch.float64).to(y.device, y.dtype)
+        pulled = [pulls[name].to(y.dtype) for name, y in outputs.items()]
+        given = list(torch.autograd.grad(list(outputs.values()), leaves, pulled, allow_unused=True))
+    return {k: v.detach() for k, v in outputs.items()}, dict(zip(gradients, given, strict=False))
+
+
+def _copy(x: torch.Tensor) -> torch.Tensor:
+    """With the same strides, so that a kernel meets the layout that the case made."""
+    copy = torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device=x.device)
+    return copy.copy_(x.detach())
+
+
+def _to_double(x: torch.Tensor) -> torch.Tensor:
+    return x.double() if x.is_floating_point() else x.clone()
+
+
+def _map(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    return tuple(_map(v, change) for v in value) if isinstance(value, tuple) else value
