@@ -38,6 +38,9 @@ Tell = Callable[[int, str], None]
 
 STEPS = 4
 
+NO_SOURCE = "token shards: the text before tokenizing is not known"
+"""The note ``source`` of a dataset whose ``validation_source_bytes`` are the decoded ones."""
+
 
 def prepare(
     load: Callable[[], Documents | Shards],
@@ -59,11 +62,12 @@ def prepare(
             _replace(partial, target)
         return open_dataset(target), False
     except OSError as error:
+        hint = "set GOLFREG_CACHE to a directory of yours on another disk"
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG):
-            raise EnvironmentFault(f"cannot prepare data in `{target}`: {error}") from error
+            raise EnvironmentFault(f"cannot prepare data in `{target}`: {error}", hint=hint) from error
         raise EnvironmentFault(
             f"cannot write data to `{error.filename or target}`: {error.strerror}",
-            hint="free some space, or set GOLFREG_CACHE to a directory of yours on another disk",
+            hint=f"free some space, or {hint}",
         ) from error
 
 
@@ -243,7 +247,7 @@ def _describe(
         "validation_documents_changed": proof.documents_changed,
         "fingerprint": hashlib.sha256("".join(f"{n} {digests[n]}\n" for n in sorted(digests)).encode()).hexdigest(),
         "licence": corpus.licence,
-        "notes": {str(k): str(v) for k, v in corpus.notes.items()},
+        "notes": {str(k): str(v) for k, v in corpus.notes.items()} | ({} if known else {"source": NO_SOURCE}),
         "files": files,
     }
     if tokenizer.bos_id is not None:

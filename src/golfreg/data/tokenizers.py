@@ -73,7 +73,9 @@ class SentencePieceTokenizer:
             size, bos = int(self._processor.vocab_size()), int(self._processor.bos_id())
         except (RuntimeError, OSError, ValueError) as error:
             raise InputError(f"{where} is not a SentencePiece model") from error
-        if not 0 < size <= MAX_VOCAB:
+        if size == 0:
+            raise InputError(f"{where} is not a SentencePiece model: it has no tokens")
+        if size > MAX_VOCAB:
             raise InputError(f"{where} has {size:,} tokens; shards hold 16-bit tokens, at most {MAX_VOCAB:,}")
         self.name = name
         self.model: bytes | None = model
