@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from golfreg.api.errors import InputError
 from golfreg.config import strict
-from golfreg.config.plan import Chosen
+
+if TYPE_CHECKING:
+    from golfreg.config.plan import Chosen
 
 RECORD_SCHEMA = 1
 MAX_RECORD_BYTES = 256 * 1024

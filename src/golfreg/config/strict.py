@@ -7,7 +7,6 @@ before a byte is read, and text that could steer a terminal is refused.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import stat
@@ -107,6 +106,8 @@ def build(cls: type[T], table: object, where: str) -> T:
 
 def unknown_key(key: object, known: Iterable[str], where: str) -> InputError:
     """The error for a key that has no meaning, with the nearest one that has."""
+    import difflib
+
     names = sorted(known)
     near = difflib.get_close_matches(shown(key), names, n=1)
     return InputError(

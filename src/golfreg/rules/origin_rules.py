@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from importlib.metadata import version as installed_version
+from functools import cache
 
 from golfreg.rules.findings import Evidence, Level, Problem, rule
 
@@ -38,7 +38,7 @@ def dates(evidence: Evidence) -> Iterator[Problem]:
 @rule("GR503", "the version of golfreg is known")
 def version(evidence: Evidence) -> Iterator[Problem]:
     """A number that can be read (FAIL), and none that is newer than this golfreg (WARN)."""
-    here = installed_version("golfreg")
+    here = _installed_version()
     ours = _numbers(here)
     for where, record in evidence.records.items():
         theirs = _numbers(record.run.golfreg)
@@ -60,6 +60,13 @@ def hardware(evidence: Evidence) -> Iterator[Problem]:
             yield Problem(f"`{machine.gpu}`; the track has {allowed.gpu}", where)
         if allowed.cores and machine.cores > allowed.cores:
             yield Problem(f"{machine.cores} CPU cores; the track has {allowed.cores}", where, Level.WARN)
+
+
+@cache
+def _installed_version() -> str:
+    from importlib.metadata import version
+
+    return version("golfreg")
 
 
 def _numbers(text: str) -> tuple[int, int, int] | None:

@@ -6,15 +6,17 @@ a new name; none is ever edited or deleted, so an old record is judged by the ru
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from golfreg.api.errors import ConfigError, InputError
 from golfreg.config import strict
-from golfreg.config.plan import Limits
+
+if TYPE_CHECKING:
+    from golfreg.config.plan import Limits
 
 RULESET_SCHEMA = 1
 RULESETS_DIR = Path(__file__).parent / "rulesets"
@@ -121,6 +123,8 @@ class Ruleset:
 
     def as_limits(self) -> Limits:
         """The limits as a plan holds them."""
+        from golfreg.config.plan import Limits
+
         return Limits(self.limits.cap_bytes, self.limits.train_seconds, self.limits.score_seconds)
 
 
@@ -134,6 +138,8 @@ def load_ruleset(name: str) -> Ruleset:
     """The ruleset of that name. ConfigError for an unknown one, with the nearest name."""
     known = list_rulesets()
     if name not in known:
+        import difflib
+
         near = difflib.get_close_matches(name, known, n=1)
         raise ConfigError(
             f"there is no ruleset `{strict.shown(name)}`",
