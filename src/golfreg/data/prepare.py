@@ -1,19 +1,10 @@
-"""Makes a dataset directory from a corpus, whole or not at all.
-
-Everything is written to ``.NAME.partial`` beside the target and renamed at the end. The builder
-holds a lock on that directory, so that of several runs one builds and the others take its result;
-a killed builder's lock is gone with it, and the next one clears what it left.
-"""
+"""Makes a dataset directory from a corpus, or takes the one that is there, after a check."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import tomli_w
@@ -31,6 +22,7 @@ from golfreg.data.prove import prove_bytes
 from golfreg.data.shards import TokenStream
 from golfreg.data.tokenizers import Tokenizer, make_tokenizer
 from golfreg.data.train_tokenizer import trained_model
+from golfreg.data.whole import building, rename_whole
 from golfreg.data.writer import ShardWriter
 
 Tell = Callable[[int, str], None]
@@ -55,11 +47,11 @@ def prepare(
         if (found := _usable(target)) is not None:
             return found, True
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _partial(target, lambda: tell(0, "waiting for another run that prepares the same data")) as partial:
+        with building(target, lambda: tell(0, "waiting for another run that prepares the same data")) as partial:
             if (found := _usable(target)) is not None:
                 return found, True
             _build(load(), corpus_name, settings, partial, tell, threads)
-            _replace(partial, target)
+            rename_whole(partial, target)
         return open_dataset(target), False
     except OSError as error:
         hint = "set GOLFREG_CACHE to a directory of yours on another disk"
@@ -95,64 +87,6 @@ def _usable(target: Path) -> Dataset | None:
     except InputError:
         return None
     return dataset
-
-
-@contextmanager
-def _partial(target: Path, on_wait: Callable[[], None]) -> Iterator[Path]:
-    """An empty directory beside ``target`` that nobody else builds in; gone at the end."""
-    partial = target.parent / f".{target.name}.partial"
-    while True:
-        partial.mkdir(exist_ok=True)
-        try:
-            handle = os.open(partial, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
-            continue  # Renamed between the two lines.
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                on_wait()
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            if _same(partial, handle):
-                break
-        except BaseException:
-            os.close(handle)
-            raise
-        os.close(handle)  # Another run finished and renamed it while this one waited.
-    try:
-        _clear(partial)
-        yield partial
-    finally:
-        if _same(partial, handle):
-            shutil.rmtree(partial, ignore_errors=True)
-        os.close(handle)
-
-
-def _same(path: Path, handle: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(handle))
-    except FileNotFoundError:
-        return False
-
-
-def _clear(directory: Path) -> None:
-    for path in directory.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def _replace(partial: Path, target: Path) -> None:
-    """Rename onto ``target``. A dataset there failed its check, or it would have been used: it goes."""
-    if target.exists() and any(target.iterdir()):
-        broken = partial.with_suffix(".broken")
-        shutil.rmtree(broken, ignore_errors=True)
-        os.rename(target, broken)
-        os.rename(partial, target)
-        shutil.rmtree(broken, ignore_errors=True)
-    else:
-        os.rename(partial, target)
 
 
 def _build(
