@@ -77,6 +77,12 @@ def model_roles(header: Header, weights: dict[str, torch.Tensor]) -> dict[str, R
         )
     if other := sorted(parameters.keys() ^ weights.keys()):
         raise InputError(f"model.safetensors is not of architecture `{name}`: `{other[0]}` is in one of them only")
+    for key, parameter in parameters.items():
+        if parameter.shape != weights[key].shape:
+            raise InputError(
+                f"model.safetensors is not of architecture `{name}`: `{key}` has the shape {list(weights[key].shape)}, "
+                f"the model's {list(parameter.shape)}"
+            )
     roles: dict[str, Role] = header.architecture.load().roles(model)
     if other := sorted(parameters.keys() ^ roles.keys()):
         raise PluginError(f"architecture `{name}`: `roles` and the parameters differ in `{other[0]}`")
