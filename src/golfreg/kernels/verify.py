@@ -73,24 +73,29 @@ def compare(
     op: Any, call: Callable[..., Any], inputs: dict[str, Any], gradients: tuple[str, ...], *, seed: int = 0
 ) -> list[Difference]:
     """The error of each output and of the gradient of each input named, under random output gradients."""
-    pulls: dict[str, torch.Tensor] = {}
     with poisoned_memory():
-        own_inputs = {name: _map(value, _copy) for name, value in inputs.items()}
-        outputs, given = _evaluate(op, call, own_inputs, gradients, seed, pulls)
-    true_inputs = {name: _map(value, _to_double) for name, value in inputs.items()}
-    true_outputs, true_gradients = _evaluate(op, op.reference, true_inputs, gradients, seed, pulls)
-    if outputs.keys() != true_outputs.keys():
-        raise ValueError(f"the kernel gives {sorted(outputs)}, the reference {sorted(true_outputs)}")
-    return [
-        *(Difference(name, rms_ratio(outputs[name], true)) for name, true in true_outputs.items()),
-        *(Difference(f"d {name}", rms_ratio(given[name], true)) for name, true in true_gradients.items()),
-    ]
+        leaves, outputs = _run(op, call, {k: _map(v, _copy) for k, v in inputs.items()}, gradients)
+        true_leaves, true_outputs = _run(op, op.reference, {k: _map(v, _double) for k, v in inputs.items()}, gradients)
+        differences = [Difference(name, rms_ratio(outputs.get(name), true)) for name, true in true_outputs.items()]
+        if not gradients or any(d.rms_ratio == math.inf for d in differences):
+            return differences
+        generator = torch.Generator().manual_seed(seed + 1)
+        pulls = [
+            torch.randn(y.shape, generator=generator).to(y.device, y.dtype)
+            for y in (outputs[name] for name in true_outputs)
+        ]
+        given = _gradients([outputs[name] for name in true_outputs], leaves, pulls)
+        true = _gradients(list(true_outputs.values()), true_leaves, [pull.double() for pull in pulls])
+    for name, mine, right in zip(gradients, given, true, strict=True):
+        differences.append(Difference(f"d {name}", rms_ratio(mine, right)))
+    return differences
 
 
 def rms_ratio(value: torch.Tensor | None, true: torch.Tensor | None) -> float:
     """RMS of the difference over RMS of the true value; infinite where shapes differ or a value is not finite."""
     if value is None or true is None:
         return 0.0 if value is true else math.inf
+    value, true = value.detach(), true.detach()
     if value.shape != true.shape or not value.isfinite().all():
         return math.inf
     error, size = ((x.double().square().mean().sqrt().item()) for x in (value.double() - true, true))
@@ -116,29 +121,21 @@ def poisoned_memory() -> Iterator[None]:
         settings.fill_uninitialized_memory = filled
 
 
-def _evaluate(
-    op: Any,
-    call: Callable[..., Any],
-    inputs: dict[str, Any],
-    gradients: tuple[str, ...],
-    seed: int,
-    pulls: dict[str, torch.Tensor],
-) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor | None]]:
-    """Outputs and gradients by name. ``pulls``: the gradient of each output, drawn at its first use."""
+def _run(
+    op: Any, call: Callable[..., Any], inputs: dict[str, Any], gradients: tuple[str, ...]
+) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+    """The inputs to differentiate by, and the outputs by name (``op.comparable`` names them, else their order)."""
     leaves = [inputs[name].requires_grad_() for name in gradients]
     result = call(**inputs)
     comparable = getattr(op, "comparable", None)
     named = comparable(result) if comparable else dict(enumerate(result if isinstance(result, tuple) else (result,)))
-    outputs = {str(name): value for name, value in named.items()}
-    given: list[torch.Tensor | None] = []
-    if leaves:
-        generator = torch.Generator().manual_seed(seed + 1)
-        for name, y in outputs.items():
-            if name not in pulls:
-                pulls[name] = torch.randn(y.shape, generator=generator, dtype=torch.float64).to(y.device, y.dtype)
-        pulled = [pulls[name].to(y.dtype) for name, y in outputs.items()]
-        given = list(torch.autograd.grad(list(outputs.values()), leaves, pulled, allow_unused=True))
-    return {k: v.detach() for k, v in outputs.items()}, dict(zip(gradients, given, strict=False))
+    return leaves, {str(name): value for name, value in named.items()}
+
+
+def _gradients(
+    outputs: list[torch.Tensor], leaves: list[torch.Tensor], pulls: list[torch.Tensor]
+) -> tuple[torch.Tensor | None, ...]:
+    return torch.autograd.grad(outputs, leaves, pulls, allow_unused=True)
 
 
 def _copy(x: torch.Tensor) -> torch.Tensor:
@@ -147,7 +144,7 @@ def _copy(x: torch.Tensor) -> torch.Tensor:
     return copy.copy_(x.detach())
 
 
-def _to_double(x: torch.Tensor) -> torch.Tensor:
+def _double(x: torch.Tensor) -> torch.Tensor:
     return x.double() if x.is_floating_point() else x.clone()
 
 

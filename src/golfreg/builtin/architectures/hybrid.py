@@ -52,7 +52,7 @@ class HybridConfig:
     """Nothing passes from one document to the next. False: as in the challenge, the stream is one text."""
 
     def __post_init__(self) -> None:
-        for name, largest in (("n_layers", 1024), ("d_model", 65536)):
+        for name, largest in (("n_layers", 256), ("d_model", 65536)):
             if not 1 <= getattr(self, name) <= largest:
                 raise ConfigError(f"hybrid has {name} = {getattr(self, name)}", hint=f"it is from 1 to {largest}")
         outside = [layer for layer in self.attention_layers if not 0 <= layer < self.n_layers]
@@ -65,8 +65,9 @@ class HybridConfig:
             raise ConfigError(
                 f"hybrid has mlp_activation = {self.mlp_activation!r}", hint=f"known: {', '.join(ACTIVATIONS)}"
             )
-        if self.mlp_ratio < 0 or self.logit_softcap < 0 or self.tied_embedding_std < 0:
-            raise ConfigError("hybrid has a negative mlp_ratio, logit_softcap or tied_embedding_std")
+        for name, most in (("mlp_ratio", 64.0), ("logit_softcap", 1e6), ("tied_embedding_std", 1e6)):
+            if not 0 <= getattr(self, name) <= most:
+                raise ConfigError(f"hybrid has {name} = {getattr(self, name)}", hint=f"it is from 0 to {most:g}")
 
     @property
     def mlp_width(self) -> int:

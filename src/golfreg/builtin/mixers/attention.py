@@ -6,6 +6,7 @@ Shape letters: B batch, T time, D model width, H query heads, J key and value he
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -31,8 +32,11 @@ class AttentionConfig:
                 f"attention has n_heads = {self.n_heads} and n_kv_heads = {self.n_kv_heads}",
                 hint="n_heads is a multiple of n_kv_heads, and both are positive",
             )
-        if not self.rope_base > 0:
-            raise ConfigError(f"attention has rope_base = {self.rope_base}", hint="it is positive")
+        if not (0 < self.rope_base < math.inf and math.isfinite(self.qk_gain_init)):
+            raise ConfigError(
+                f"attention has rope_base = {self.rope_base} and qk_gain_init = {self.qk_gain_init}",
+                hint="rope_base is positive, and both are finite",
+            )
 
 
 class Attention(nn.Module):

@@ -41,8 +41,8 @@ class Mamba3Config:
 
     def __post_init__(self) -> None:
         for name in ("d_state", "expand", "headdim", "ngroups", "chunk_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"mamba3 has {name} = {getattr(self, name)}", hint="it is at least 1")
+            if not 1 <= getattr(self, name) <= 4096:
+                raise ConfigError(f"mamba3 has {name} = {getattr(self, name)}", hint="it is from 1 to 4096")
         if not 0 < self.rope_fraction <= 1 or self.n_angles < 1:
             raise ConfigError(
                 f"mamba3 has rope_fraction = {self.rope_fraction} and d_state = {self.d_state}",
@@ -50,12 +50,12 @@ class Mamba3Config:
             )
         if self.a_form not in ("softplus", "heavy_tail"):
             raise ConfigError(f"mamba3 has a_form = {self.a_form!r}", hint="it is `softplus` or `heavy_tail`")
-        if not 0 < self.dt_min <= self.dt_max or self.dt_init_floor <= 0:
+        if not (0 < self.dt_min <= self.dt_max < math.inf and 0 < self.dt_init_floor < math.inf):
             raise ConfigError(
                 f"mamba3 has dt_min = {self.dt_min}, dt_max = {self.dt_max}, dt_init_floor = {self.dt_init_floor}",
                 hint="0 < dt_min <= dt_max and dt_init_floor > 0",
             )
-        if self.a_floor < 0 or self.norm_eps <= 0:
+        if not (0 <= self.a_floor < math.inf and 0 < self.norm_eps < math.inf):
             raise ConfigError(
                 f"mamba3 has a_floor = {self.a_floor} and norm_eps = {self.norm_eps}",
                 hint="a_floor is not negative and norm_eps is positive",
