@@ -279,7 +279,7 @@ def to_table(facts: Any) -> Any:
                 table[f.name] = dict(sorted(table[f.name].items()))
         return table
     if isinstance(facts, Mapping):
-        return {key: to_table(value) for key, value in facts.items()}
+        return {key: to_table(value) for key, value in facts.items() if value is not None}
     if isinstance(facts, list | tuple):
         return [to_table(value) for value in facts]
     return facts

@@ -61,6 +61,11 @@ def test_keys_stand_in_a_fixed_order_however_tables_were_filled():
     ]  # fmt: skip
 
 
+def test_settings_without_a_value_are_left_out_and_tuples_are_lists():
+    record = replace(example_record(), settings={"mixer": {"window": None, "layers": (2, 5)}})
+    assert parse_record(record_to_toml(record), "r").settings == {"mixer": {"layers": [2, 5]}}
+
+
 def test_a_component_is_named_by_what_the_plan_chose():
     chosen = Chosen("codec", "lzma", "a.b:c", "golfreg", "0.1.0", "a.b")
     assert ComponentFacts.of(chosen) == ComponentFacts(name="lzma", distribution="golfreg", version="0.1.0")
