@@ -46,7 +46,11 @@ def show(
         out.line(render.markdown(tracks).rstrip("\n"))
     else:
         for name, rows in tracks.items():
-            out.table(render.COLUMNS, map(render.cells, rows), f"track {name}", render.RIGHT)
+            columns, lines = render.fit(render.COLUMNS, [render.cells(row) for row in rows], out.console().width)
+            out.table(columns, lines, f"track {name}", render.RIGHT)
+            left_out = [column for column in render.COLUMNS if column not in columns]
+            if left_out:
+                out.talk(f"no room for: {', '.join(left_out)}; a wider terminal, `--markdown` or `--json` shows all")
         if not tracks:
             out.line(f"the leaderboard at `{root}` has no entries yet: `golfreg leaderboard add RUNDIR` makes one")
     _show_broken(out, board)

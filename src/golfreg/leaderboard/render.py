@@ -16,6 +16,10 @@ COLUMNS = (
     "status", "findings",
 )  # fmt: skip
 RIGHT = ("rank", "bits per byte", "bytes", "headroom", "seeds")
+LEAST_NEEDED = ("date", "headroom", "codec", "quantizer", "status", "seeds", "findings", "architecture", "bytes")
+"""Columns that a narrow terminal leaves out, the first of them first."""
+_NAME_WIDTH = 24
+"""Longer cells are folded before a column is left out for them."""
 FINDING_COLUMNS = ("entry", "level", "code", "finding", "where")
 
 
@@ -36,6 +40,17 @@ def cells(row: Row) -> tuple[str, ...]:
         row.entry.facts.status,
         findings_text(row),
     )
+
+
+def fit(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> tuple[list[str], list[list[str]]]:
+    """As many columns, and those cells of the rows, as a terminal of ``width`` characters has room for."""
+    kept = list(range(len(columns)))
+    widths = [max(len(columns[i]), *(min(len(row[i]), _NAME_WIDTH) for row in rows)) for i in kept]
+    for name in LEAST_NEEDED:
+        if sum(widths[i] + 3 for i in kept) + 1 <= width:
+            break
+        kept.remove(columns.index(name))
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
 def score_text(mean: float, std: float | None) -> str:

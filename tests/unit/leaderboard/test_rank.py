@@ -2,7 +2,7 @@ import json
 
 from golfreg.leaderboard.entries import read_board
 from golfreg.leaderboard.rank import rank
-from golfreg.leaderboard.render import COLUMNS, board_values, cells, escape, markdown, score_text
+from golfreg.leaderboard.render import COLUMNS, board_values, cells, escape, fit, markdown, score_text
 
 
 def ranked(tmp_path, now):
@@ -86,3 +86,13 @@ def test_hostile_text_is_dead_in_markdown():
     assert escape("<img src=x onerror=y>|[a](b)`*_") == "&lt;img src=x onerror=y&gt;\\|\\[a\\]\\(b\\)\\`\\*\\_"
     assert escape("a\x1b[2Jb\nc") == "a\\\\x1b\\[2Jb\\\\nc"
     assert escape("&lt;") == "&amp;lt;"
+
+
+def test_a_narrow_terminal_gets_fewer_columns_and_never_loses_rank_name_and_score(make_entry, tmp_path, now):
+    make_entry("mine", 1.25, 1.27)
+    rows = [cells(row) for row in ranked(tmp_path, now)["cpu-smoke"]]
+    assert fit(COLUMNS, rows, 200) == (list(COLUMNS), [list(rows[0])])
+    columns, lines = fit(COLUMNS, rows, 80)
+    assert columns == ["rank", "name", "architecture", "bits per byte", "bytes", "seeds", "findings"]
+    assert lines == [["1", "mine", "mamba3", "1.2600 ± 0.0141", "925,000", "2", "none"]]
+    assert fit(COLUMNS, rows, 10)[0] == ["rank", "name", "bits per byte"]
