@@ -8,9 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from golfreg.api import InputError, Layout, Section
+from golfreg.api import InputError, Layout, Section, Stream
 from golfreg.builtin.codecs.standard import LzmaConfig, lzma_codec
-from golfreg.cli.inspect import describe
 from golfreg.config.plan import Chosen
 from golfreg.pack.container import read_container, write_container
 from golfreg.pack.header import Header
@@ -80,12 +79,13 @@ def test_json_has_every_section_and_adds_up(tmp_path):
 
 
 def test_bytes_of_a_shared_stream_follow_the_entropy_and_are_marked(tmp_path):
-    facts, warning = describe(read_container(write(tmp_path / "a.golfreg")))
+    done = golfreg(write(tmp_path / "a.golfreg"), "--json")
+    facts = json.loads(done.stdout)
     noisy, calm, scale, _ = facts["sections"]
     assert (noisy["attributed"], calm["attributed"], scale["attributed"]) == (True, True, False)
     assert 5.5 < noisy["bits_per_element"] < 6.8
     assert 1.3 < calm["bits_per_element"] < 2.2
-    assert (facts["attribution"], warning) == ("entropy", "")
+    assert (facts["attribution"], done.stderr) == ("entropy", "")
 
 
 def test_the_table_shows_text_of_files_as_text(tmp_path):
@@ -114,13 +114,11 @@ def test_a_codec_that_is_not_built_in_or_does_not_fit_is_not_run(tmp_path, codec
 
 def test_a_small_file_that_claims_much_is_not_decoded(tmp_path):
     layouts = [Layout("w", "codes", "qkv", (1 << 29,), "int8", "", (-1, 1))]
-    from golfreg.api import Stream
-
     path = tmp_path / "a.golfreg"
     path.write_bytes(write_container(HEADER, layouts, [Stream((0,), bytes(40_000))], {}))
-    facts, warning = describe(read_container(path))
-    assert facts["attribution"] == "size"
-    assert "536,870,912 bytes decoded" in warning
+    done = golfreg(path, "--json")
+    assert json.loads(done.stdout)["attribution"] == "size"
+    assert "536,870,912 bytes decoded" in done.stderr
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x89GOLFREG", b"text\n" * 100])
