@@ -60,7 +60,8 @@ def _use(artifact: str, device: str, dtype: str) -> None:
             f"for {count} tokens of a vocabulary of {header.vocab_size}"
         )
     # By name: scoring is a higher layer, and its code is counted with the rest.
-    importlib.import_module("golfreg.score.worker")
+    for name in ("golfreg.score.worker", "golfreg.score.scorer"):
+        importlib.import_module(name)
 
 
 def data_files(opened: set[str]) -> list[str]:

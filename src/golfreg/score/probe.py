@@ -3,11 +3,12 @@
 A forward pass is given whole windows, so it holds every target of the batch but the last of each
 row. Three leaks are looked for, in real batches of the shape that scoring uses:
 
-- *future*: in each row everything from a random position on is replaced; no earlier log-probability may move.
+- *future*: everything from a random position of a row on is replaced; no earlier log-probability may move.
 - *row*: half of the rows are replaced; nothing may move in the others.
-- *document*: in each row everything before a document's start is replaced; nothing from that start on may move.
+- *document*: everything before a document's start in a row is replaced; nothing from that start on may move.
 
-The places come from the operating system's randomness, so they cannot be known beforehand.
+Rows and documents share a pass; only if something moves are they told apart. The places come from
+the operating system's randomness, so they cannot be known beforehand.
 This finds mistakes and shortcuts. Code that tells a probe from the real pass can fool it; the
 nats of the probed batches are therefore kept and compared with those of the real pass.
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -27,12 +29,35 @@ from golfreg.score.evaluate import Scored, cut, target_nats
 from golfreg.score.windows import Window, Windows
 
 BATCHES = 2
-"""Batches that are probed, each with its share of the positions (every row of a batch counts as one)."""
+MANY_BATCHES = 8
+"""Two batches are probed of a stream that has this many, else one, so that probing costs less than scoring."""
+
+FEW_ROWS = 8
+"""A batch of fewer rows is probed for leaks between rows both ways."""
 
 TOLERANCE_NATS = {torch.float64: 1e-6, torch.float32: 1e-3}
 HALF_TOLERANCE_NATS = 3e-2
 """Largest change of a log-probability that rounding may cause; in bfloat16 and float16 the shapes are equal but
 kernels may add in another order."""
+
+_LEAKS = {
+    "future": (
+        "looks ahead: replacing later tokens",
+        "a prediction may use earlier tokens only: is a mask, shift or cumulative sum off by one?",
+    ),
+    "row": (
+        "mixes windows of a batch: replacing other rows",
+        "nothing may pass between rows: is there a norm, router or cache over the batch?",
+    ),
+    "document": (
+        "crosses a document's start: replacing the documents before",
+        'reset state and mask attention where a document starts, or score with `documents = "stream"`',
+    ),
+    "together": (
+        "uses tokens that it may not see: replacing other rows and earlier documents together",
+        "a prediction may use the earlier tokens of its document only",
+    ),
+}
 
 
 @dataclass
@@ -62,61 +87,51 @@ class Probe:
         """Probe at least ``count`` positions (0: none at all). AnswerIsNo says what leaked, where and how much."""
         if count < 1 or self.scored.vocab_size < 2:
             return self.report
-        batches = list(enumerate(windows.batches(len(self.tokens), batch_tokens)))
-        batches = [(n, b) for n, b in batches if b[0].length > 1]
-        if not batches:
-            return self.report
-        picked = self.random.permutation(len(batches))[: min(BATCHES, count)]
-        share = -(-count // len(picked))
+        batches = [
+            (number, batch)
+            for number, batch in enumerate(windows.batches(len(self.tokens), batch_tokens))
+            if batch[0].length > 1
+        ]
+        order = self.random.permutation(len(batches)).tolist()
+        picked = order[: min(BATCHES if len(batches) >= MANY_BATCHES else 1, count)]
+        bos_id = self.bos_id if isolated else None
+        if bos_id is not None and not any(_starts(cut(self.tokens, batches[i][1])[0], bos_id) for i in picked):
+            # None of them has a document's start inside a window: one that has is probed too.
+            found = (i for i in order if _starts(cut(self.tokens, batches[i][1])[0], bos_id))
+            picked += [i for i in (next(found, None),) if i is not None]
         for i in picked:
             number, batch = batches[i]
-            self._batch(number, batch, share)
-        if isolated and self.bos_id is not None:
-            self._documents([b for _, b in batches], share)
+            self._batch(number, batch, -(-count // len(picked)), bos_id)
         return self.report
 
-    def _batch(self, number: int, batch: list[Window], share: int) -> None:
+    def _batch(self, number: int, batch: list[Window], share: int, bos_id: int | None) -> None:
         inputs, targets = cut(self.tokens, batch)
-        real = self._reference(inputs)
+        real = self.scored.features(self.scored.put(inputs))
         self.report.tolerance_nats = self._tolerance(real)
         nats = [target_nats(v, self.scored.put(targets)[:, s]) for s, v in self.scored.slices(real)]
         self.report.nats[number] = torch.cat(nats, 1)
         rows, length = inputs.shape
+        at_T = np.arange(length)
+        none_BT = np.zeros(inputs.shape, bool)
         done = 0
         while done < share:
-            at_B = self.random.integers(1, length, (rows,))
-            after_BT = np.arange(length) >= at_B[:, None]
-            self._compare(real, inputs, after_BT, ~after_BT, batch, "future", at_B)
+            after_BT = at_T >= self.random.integers(1, length, (rows, 1))
+            self._compare(real, inputs, ~after_BT, batch, {"future": after_BT})
             done += rows
             self.report.positions += rows
-        if rows > 1:
-            kept_B = np.zeros(rows, bool)
-            kept_B[self.random.permutation(rows)[: rows // 2]] = True
-            kept_BT = np.broadcast_to(kept_B[:, None], inputs.shape)
-            self._compare(real, inputs, ~kept_BT, kept_BT, batch, "row", None)
-            self.report.rows += int(kept_B.sum())
-
-    def _documents(self, batches: list[list[Window]], share: int) -> None:
-        """Probe boundaries in batches that have some inside a window, until ``share`` of them are done."""
-        done = 0
-        for i in self.random.permutation(len(batches)):
-            if done >= share:
-                return
-            batch = batches[i]
-            inputs, _ = cut(self.tokens, batch)
-            inside = [np.flatnonzero(row[1:] == self.bos_id) + 1 for row in inputs]
-            if not any(len(starts) for starts in inside):
-                continue
-            at_B = np.array([self.random.choice(s) if len(s) else 0 for s in inside])
-            before_BT = np.arange(inputs.shape[1]) < at_B[:, None]
-            checked_BT = ~before_BT & (at_B > 0)[:, None]
-            real = self._reference(inputs)
-            self._compare(real, inputs, before_BT, checked_BT, batch, "document", at_B)
-            done += int((at_B > 0).sum())
-            self.report.documents = done
-
-    def _reference(self, inputs: np.ndarray) -> torch.Tensor:
-        return self.scored.features(self.scored.put(inputs))
+        starts = _starts(inputs, bos_id) if bos_id is not None else {}
+        kept_B = np.ones(rows, bool)
+        kept_B[self.random.permutation(rows)[: rows // 2]] = False
+        if starts and not kept_B[list(starts)].any():
+            kept_B = ~kept_B
+        for keep_B in (kept_B, ~kept_B) if 1 < rows < FEW_ROWS else (kept_B,):
+            # A kept row is checked whole, or from one of its document starts on with what is before replaced.
+            from_B = np.array([self.random.choice(starts[row]) if row in starts else 0 for row in range(rows)])
+            before_BT = (at_T < from_B[:, None]) & keep_B[:, None]
+            others_BT = none_BT | ~keep_B[:, None]
+            self._compare(real, inputs, ~(before_BT | others_BT), batch, {"row": others_BT, "document": before_BT})
+            self.report.rows += int(keep_B.sum()) if rows > 1 else 0
+            self.report.documents += int((keep_B & (from_B > 0)).sum())
 
     def _tolerance(self, x_BTD: torch.Tensor) -> float:
         return max(tolerance(x_BTD.dtype), tolerance(self.scored.dtype))
@@ -125,47 +140,52 @@ class Probe:
         self,
         real_BTD: torch.Tensor,
         inputs: np.ndarray,
-        replace_BT: np.ndarray,
         still_BT: np.ndarray,
         batch: list[Window],
-        leak: str,
-        at_B: np.ndarray | None,
+        replaced: dict[str, np.ndarray],
     ) -> None:
-        """Replace tokens where ``replace_BT``; log-probabilities where ``still_BT`` must not move."""
+        """Replace tokens where any of ``replaced`` says; log-probabilities where ``still_BT`` must not move."""
         vocab = self.scored.vocab_size
         # Each replaced token becomes another one for certain.
         other = (inputs.astype(np.int64) + self.random.integers(1, vocab, inputs.shape)) % vocab
-        changed = np.where(replace_BT, other, inputs)
+
+        def move(replace_BT: np.ndarray) -> torch.Tensor:
+            return self._moves(real_BTD, np.where(replace_BT, other, inputs), still_BT)
+
+        move_BT = move(np.logical_or.reduce(list(replaced.values())))
+        largest = float(move_BT.max())
+        self.report.largest_move_nats = max(self.report.largest_move_nats, largest)
+        if largest <= self._tolerance(real_BTD):
+            return
+        for leak, replace_BT in replaced.items():
+            alone_BT = move(replace_BT)
+            if float(alone_BT.max()) > self._tolerance(real_BTD):
+                self._stop(leak, batch, alone_BT)
+        self._stop("together", batch, move_BT)
+
+    def _moves(self, real_BTD: torch.Tensor, changed: np.ndarray, still_BT: np.ndarray) -> torch.Tensor:
+        """Largest change of a log-probability at each position [B, T]; 0 where it may change."""
         still = torch.from_numpy(np.ascontiguousarray(still_BT)).to(self.scored.device)
         moved_BTD = self.scored.features(self.scored.put(changed))
         moves = []
         for (part, a_BTV), (_, b_BTV) in zip(self.scored.slices(real_BTD), self.scored.slices(moved_BTD), strict=True):
             move_BTV = torch.log_softmax(a_BTV, -1).sub_(torch.log_softmax(b_BTV, -1)).abs_()
             moves.append(move_BTV.amax(-1) * still[:, part])
-        move_BT = torch.cat(moves, 1)
-        largest = float(move_BT.max())
-        self.report.largest_move_nats = max(self.report.largest_move_nats, largest)
-        if largest > self._tolerance(real_BTD):
-            row, position = divmod(int(move_BT.argmax()), move_BT.shape[1])
-            self._stop(leak, batch, row, position, None if at_B is None else int(at_B[row]), largest)
+        return torch.cat(moves, 1)
 
-    def _stop(self, leak: str, batch: list[Window], row: int, position: int, at: int | None, nats: float) -> None:
+    def _stop(self, leak: str, batch: list[Window], move_BT: torch.Tensor) -> NoReturn:
+        row, position = divmod(int(move_BT.argmax()), move_BT.shape[1])
         where = f"position {position} of a window (token {batch[row].start + position} of the validation stream)"
-        how, hint = {
-            "future": (
-                f"looks ahead: replacing the tokens from position {at} on",
-                "a prediction may use earlier tokens only: is a mask, shift or cumulative sum off by one?",
-            ),
-            "row": (
-                "mixes windows of a batch: replacing other rows",
-                "nothing may pass between rows: is there a norm, router or cache over the batch?",
-            ),
-            "document": (
-                f"crosses a document's start: replacing the tokens before position {at}",
-                'reset state and mask attention where a document starts, or score with `documents = "stream"`',
-            ),
-        }[leak]
-        raise AnswerIsNo(f"{self.scored.name} {how} moved a log-probability at {where} by {nats:.3g} nats", hint)
+        how, hint = _LEAKS[leak]
+        raise AnswerIsNo(
+            f"{self.scored.name} {how} moved a log-probability at {where} by {float(move_BT.max()):.3g} nats", hint
+        )
+
+
+def _starts(inputs: np.ndarray, bos_id: int) -> dict[int, np.ndarray]:
+    """Row to the positions of document starts inside it (one at position 0 has nothing before it)."""
+    found = {row: np.flatnonzero(tokens[1:] == bos_id) + 1 for row, tokens in enumerate(inputs)}
+    return {row: starts for row, starts in found.items() if len(starts)}
 
 
 def tolerance(dtype: torch.dtype) -> float:

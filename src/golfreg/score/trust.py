@@ -11,9 +11,7 @@ _DIGEST_LENGTH = 64
 
 
 def state_dir() -> Path:
-    """``GOLFREG_STATE``, else ``golfreg`` in ``XDG_STATE_HOME`` or in ``~/.local/state``."""
-    if chosen := os.environ.get("GOLFREG_STATE"):
-        return Path(chosen).expanduser().absolute()
+    """``golfreg`` in ``XDG_STATE_HOME``, else in ``~/.local/state``."""
     if xdg := os.environ.get("XDG_STATE_HOME"):
         return Path(xdg).expanduser().absolute() / "golfreg"
     return Path.home() / ".local" / "state" / "golfreg"

@@ -61,7 +61,7 @@ Call = Callable[..., Result]
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     monkeypatch.setenv("GOLFREG_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("GOLFREG_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     app = typer.Typer()
     app.command()(score)
 

@@ -153,13 +153,13 @@ def test_a_refusal_without_the_submission_is_not_held_against_it(tmp_path: Path)
 
 
 def test_an_artifact_is_ours_after_a_run_made_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GOLFREG_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     assert not is_ours("a" * 64)
     remember("a" * 64)
     remember("a" * 64)
     assert is_ours("a" * 64)
     assert not is_ours("a")
-    assert (tmp_path / "state" / "made-here.txt").read_text().count("a" * 64) == 1
-    monkeypatch.setenv("GOLFREG_STATE", "/proc/nowhere")
+    assert (tmp_path / "state" / "golfreg" / "made-here.txt").read_text().count("a" * 64) == 1
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc/nowhere")
     remember("b" * 64)
     assert not is_ours("b" * 64)
