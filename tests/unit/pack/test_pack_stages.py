@@ -76,7 +76,7 @@ def test_over_the_cap_is_a_no_with_the_numbers_and_the_artifact_kept(job, with_p
 
 def test_the_code_that_runs_is_found_by_running_it(job, monkeypatch):
     # Other tests of this process have loaded other modules; here only the clean process and the stages count.
-    monkeypatch.setattr(stage, "counted_modules", lambda: [])
+    monkeypatch.setattr(stage, "counted_modules", list)
     (job.run_dir / "stages" / "train.toml").write_text('modules = ["golfreg.config.spec", "tinyplug.plugin"]\n')
     quantize.run(job)
     stage.run(job)
