@@ -28,7 +28,7 @@ from golfreg.train.schedule import Schedule
 from golfreg.train.state import TrainState
 
 _WARMUP_STEPS = 3
-_CAUTION = 1.5
+_CAUTION = 1.25
 """A step is begun if this many times the slowest recent one still fits."""
 
 

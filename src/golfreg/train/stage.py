@@ -27,11 +27,6 @@ def run(job: Job) -> dict[str, Any]:
     plan, settings = job.plan, job.plan.spec.train
     prepare_process(plan)
     window, micro = settings.sequence_length, settings.micro_batch_tokens or settings.batch_tokens
-    if settings.batch_tokens % micro or micro % window:
-        raise ConfigError(
-            f"a step of {settings.batch_tokens} tokens is not whole micro-batches of {micro} in windows of {window}",
-            hint="make `train.batch_tokens` a multiple of `train.micro_batch_tokens`, that of `train.sequence_length`",
-        )
     dataset = open_dataset(plan.dataset_dir)
     model = build(plan, dataset)
     target = plan.architecture.load()
