@@ -197,3 +197,19 @@ def test_settings_out_of_range_are_refused(settings):
 def test_a_mixer_that_was_not_resolved_is_named():
     with pytest.raises(PluginError, match="`attention`"):
         hybrid.build(hybrid.Config(), BuildContext(64, 48))
+
+
+# Dynamo itself makes an instance of an autograd function, of which torch warns.
+@pytest.mark.filterwarnings("ignore:.*autograd.function.Function.* should not be instantiated:DeprecationWarning")
+def test_a_training_step_is_one_graph_with_the_same_gradients(models):
+    model, _ = models.build(bos_id=1, mixer="mamba3", attention_layers=(1,), **SMALL)
+    lively(model)
+    tokens = torch.randint(0, 64, (2, 24), generator=torch.Generator().manual_seed(4))
+    model(tokens).square().mean().backward()
+    true = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    torch.compile(lambda x: model.head(model.features(x)), fullgraph=True, backend="aot_eager")(
+        tokens
+    ).square().mean().backward()
+    for p, gradient in zip(model.parameters(), true, strict=True):
+        torch.testing.assert_close(p.grad, gradient, rtol=1e-4, atol=1e-6)
