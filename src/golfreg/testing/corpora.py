@@ -1,0 +1,147 @@
+"""Checks of a corpus: documents or shards, split apart, with a fingerprint that follows the content."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from golfreg.api import Documents, Shards
+from golfreg.testing.kit import Subject, check, check_all, expect, refuses
+
+LOOKED_AT = 2000
+"""Documents of each side that are looked at."""
+_MAGIC = 20240520
+
+
+def check_corpus(target: Any, argument: str | None = None, takes_argument: bool = False) -> None:
+    """Run every check over a corpus that need not be installed."""
+    check_all("corpus", Subject(target, argument=argument, takes_argument=takes_argument or argument is not None))
+
+
+def loaded(subject: Subject) -> Documents | Shards | None:
+    """The corpus, or None if it takes an argument and this check was given none."""
+    if subject.takes_argument and subject.argument is None:
+        return None
+    cache = subject.directory / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    corpus: Documents | Shards = subject.target.load(subject.argument, cache)
+    return corpus
+
+
+@check("corpus")
+def a_missing_or_odd_argument_is_refused(subject: Subject) -> None:
+    if not subject.takes_argument:
+        return
+    cache = subject.directory / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    absent = str(subject.directory / "nothing" / "here")
+    for argument in (None, "", absent, "\0", " ", "x" * 5000, "/", "a:b;c"):
+        refuses(partial(subject.target.load, argument, cache), f"the argument {str(argument)[:40]!r}")
+
+
+@check("corpus")
+def it_is_documents_or_shards_with_their_origin(subject: Subject) -> None:
+    corpus = loaded(subject)
+    if corpus is None:
+        return
+    expect(isinstance(corpus, Documents | Shards), f"load gives a {type(corpus).__name__}")
+    expect(isinstance(corpus.fingerprint, str) and len(corpus.fingerprint) >= 3, f"fingerprint {corpus.fingerprint!r}")
+    expect(isinstance(corpus.licence, str) and corpus.licence.strip(), "the licence is not stated")
+    plain = isinstance(corpus.notes, Mapping) and all(
+        isinstance(k, str) and isinstance(v, str) for k, v in corpus.notes.items()
+    )
+    expect(plain, "notes are names to text")
+
+
+@check("corpus")
+def loading_twice_gives_the_same(subject: Subject) -> None:
+    first, second = loaded(subject), loaded(subject)
+    if first is None or second is None:
+        return
+    expect(first.fingerprint == second.fingerprint, "the fingerprint of a second load differs")
+    if isinstance(first, Documents) and isinstance(second, Documents):
+        for side in ("train", "validation"):
+            same = list(itertools.islice(getattr(first, side)(), 50)) == list(
+                itertools.islice(getattr(second, side)(), 50)
+            )
+            expect(same, f"the {side} documents of a second load differ")
+    else:
+        expect(first == second, "the shards of a second load differ")
+
+
+@check("corpus")
+def documents_are_text_and_both_sides_open_anew(subject: Subject) -> None:
+    corpus = loaded(subject)
+    if not isinstance(corpus, Documents):
+        return
+    for side in ("train", "validation"):
+        read = getattr(corpus, side)
+        texts = list(itertools.islice(read(), LOOKED_AT))
+        expect(texts, f"there are no {side} documents")
+        odd = [type(text).__name__ for text in texts if not isinstance(text, str)]
+        expect(not odd, f"{side} documents are {sorted(set(odd))}, not str")
+        for text in texts:
+            expect(_encodes(text), f"a {side} document cannot be UTF-8: {text[:40]!r}")
+        expect(next(iter(read())) == texts[0], f"a second {side} iterator does not start at the first document")
+
+
+@check("corpus")
+def training_and_validation_are_disjoint(subject: Subject) -> None:
+    corpus = loaded(subject)
+    if isinstance(corpus, Documents):
+        validation = {text for text in corpus.validation() if text.strip()}
+        shared = next((text for text in corpus.train() if text in validation), None)
+        expect(shared is None, f"a document is on both sides: {(shared or '')[:60]!r}")
+    elif isinstance(corpus, Shards):
+        shared_files = set(corpus.train) & set(corpus.validation)
+        expect(not shared_files, f"files are on both sides: {sorted(shared_files)}")
+
+
+@check("corpus")
+def shards_are_files_in_the_challenges_format(subject: Subject) -> None:
+    corpus = loaded(subject)
+    if not isinstance(corpus, Shards):
+        return
+    for side in ("train", "validation"):
+        paths = getattr(corpus, side)
+        expect(isinstance(paths, tuple) and paths, f"there are no {side} shards")
+        for path in paths:
+            expect(isinstance(path, str) and Path(path).is_file(), f"there is no file {path!r}")
+            with Path(path).open("rb") as file:
+                magic = int.from_bytes(file.read(4), "little")
+            expect(magic == _MAGIC, f"`{path}` starts with {magic}, not {_MAGIC}")
+    known = corpus.tokenizer is None or isinstance(corpus.tokenizer, str)
+    expect(known, f"the tokenizer is {corpus.tokenizer!r}")
+
+
+@check("corpus")
+def only_the_cache_is_written(subject: Subject) -> None:
+    """Watched: what the argument may point at, and the working directory."""
+    (subject.directory / "work").mkdir(parents=True, exist_ok=True)
+    before = _files_outside_cache(subject.directory)
+    with contextlib.chdir(subject.directory / "work"):
+        if isinstance(corpus := loaded(subject), Documents):
+            next(iter(corpus.train()), None)
+    changed = [name for name, _ in before ^ _files_outside_cache(subject.directory)]
+    expect(not changed, f"loading wrote outside its cache: {sorted(set(changed))}")
+
+
+def _files_outside_cache(directory: Path) -> set[tuple[str, int]]:
+    cache = directory / "cache"
+    return {
+        (str(path), path.stat().st_mtime_ns)
+        for path in directory.rglob("*")
+        if path.is_file() and not path.is_relative_to(cache)
+    }
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

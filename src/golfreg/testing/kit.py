@@ -1,0 +1,202 @@
+"""Checks by kind, and the ways to run them: over a subject, over what is installed, as pytest tests."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from golfreg.api import KINDS, GolfregError, UnknownComponentError
+from golfreg.registry.host import Host, get_host
+from golfreg.registry.records import Registered
+from golfreg.registry.resolve import check_kind, load, resolve
+from golfreg.registry.settings import configure
+
+Argument = str | Callable[[Path], str] | None
+"""What follows a corpus's colon, or a function that makes it in an empty directory."""
+
+_MODULES = {
+    "architecture": "architectures", "mixer": "mixers", "quantizer": "quantizers", "codec": "codecs",
+    "op": "ops", "kernel": "kernels", "corpus": "corpora",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a check looks at: a component's target and config.
+
+    ``ops``: names of the ops that a mixer calls (None: any). ``op``: target of the op that a
+    kernel implements. ``argument`` of a corpus, and whether it takes one. ``directory``: for what a
+    check writes.
+    """
+
+    target: Any
+    config: Any = None
+    ops: tuple[str, ...] | None = None
+    op: Any = None
+    argument: str | None = None
+    takes_argument: bool = False
+    directory: Path = field(default_factory=Path)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One claim about every component of a kind. ``run`` raises ``AssertionError`` where it is false."""
+
+    kind: str
+    name: str
+    run: Callable[[Subject], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Result of one check. ``reason``: why it failed, else empty."""
+
+    check: str
+    passed: bool
+    reason: str = ""
+
+
+_CHECKS: dict[str, list[Check]] = {kind: [] for kind in KINDS}
+
+
+def check(kind: str) -> Callable[[Callable[[Subject], None]], Callable[[Subject], None]]:
+    """Register a function as a check of a kind; its name reads as the claim."""
+
+    def register(function: Callable[[Subject], None]) -> Callable[[Subject], None]:
+        _CHECKS[kind].append(Check(kind, function.__name__, function))
+        return function
+
+    return register
+
+
+def expect(condition: object, explanation: str) -> None:
+    """Raise ``AssertionError`` with the explanation unless the condition holds, also under ``python -O``."""
+    if not condition:
+        raise AssertionError(explanation)
+
+
+def checks(kind: str) -> list[Check]:
+    """Every check of a kind, in order."""
+    check_kind(kind)
+    importlib.import_module(f"golfreg.testing.{_MODULES[kind]}")
+    return list(_CHECKS[kind])
+
+
+def check_all(kind: str, subject: Subject) -> None:
+    """Run every check of a kind over a subject; the first that fails raises."""
+    for each in checks(kind):
+        with tempfile.TemporaryDirectory(prefix="golfreg-check-") as directory:
+            each.run(_in_directory(subject, Path(directory)))
+
+
+def iter_components(
+    kind: str | None = None, *, distribution: str | None = None, host: Host | None = None
+) -> Iterator[Registered]:
+    """Every installed component, of one kind or distribution if given. Nothing is imported."""
+    for component in (host or get_host()).components:
+        if kind in (None, component.kind) and distribution in (None, component.distribution):
+            yield component
+
+
+def subject_of(component: Registered, argument: Argument, directory: Path) -> Subject:
+    """Import a component and prepare it for its checks."""
+    target, config = configure(component, {})
+    directory.mkdir(parents=True, exist_ok=True)
+    given = argument(directory) if callable(argument) else argument
+    return Subject(
+        target,
+        config,
+        ops=getattr(component.descriptor, "ops", None),
+        op=load(resolve("op", component.op)) if component.op else None,
+        argument=given,
+        takes_argument=getattr(component.descriptor, "argument", None) is not None,
+        directory=directory,
+    )
+
+
+def run_checks(component: Registered, *, argument: Argument = None) -> list[Outcome]:
+    """Run every check of a component's kind. A component that cannot be imported fails one check, ``loads``."""
+    outcomes = []
+    for each in checks(component.kind):
+        with tempfile.TemporaryDirectory(prefix="golfreg-check-") as directory:
+            try:
+                subject = subject_of(component, argument, Path(directory) / "made")
+            except GolfregError as error:
+                return [Outcome("loads", False, error.message)]
+            outcomes.append(_outcome(each, subject))
+    return outcomes
+
+
+def conformance(
+    kind: str | None = None,
+    name: str | None = None,
+    *,
+    distribution: str | None = None,
+    arguments: Mapping[str, Argument] | None = None,
+) -> Callable[..., None]:
+    """A pytest test over every check of the components chosen; assign it to a name that starts with ``test_``.
+
+    ``arguments``: name of a corpus to its argument, or to a function of a directory that makes
+    one. A corpus that takes an argument and gets none is checked only for how it refuses.
+    Raises ``UnknownComponentError`` if nothing was chosen.
+    """
+    import pytest
+
+    chosen = [c for c in iter_components(kind, distribution=distribution) if name in (None, c.name)]
+    if not chosen:
+        wanted = " ".join(word for word in (kind, name, distribution and f"of {distribution}") if word)
+        causes = "; ".join(str(f) for f in get_host().failures)
+        raise UnknownComponentError(f"no {wanted or 'component'} is installed" + (f"; {causes}" if causes else ""))
+    cases = [
+        pytest.param(
+            component, each, id="-".join(filter(None, (component.kind, component.op, component.name, each.name)))
+        )
+        for component in chosen
+        for each in checks(component.kind)
+    ]
+
+    @pytest.mark.parametrize(("component", "component_check"), cases)
+    def test_conformance(component: Registered, component_check: Check, tmp_path: Path) -> None:
+        argument = (arguments or {}).get(component.name) if component.kind == "corpus" else None
+        component_check.run(subject_of(component, argument, tmp_path / "made"))
+
+    return test_conformance
+
+
+def _outcome(each: Check, subject: Subject) -> Outcome:
+    try:
+        each.run(subject)
+    except AssertionError as error:
+        return Outcome(each.name, False, str(error))
+    except KeyboardInterrupt:
+        raise
+    except Exception as error:
+        return Outcome(each.name, False, f"{type(error).__name__}: {error}")
+    return Outcome(each.name, True)
+
+
+def _in_directory(subject: Subject, directory: Path) -> Subject:
+    return dataclasses.replace(subject, directory=directory)
+
+
+def refuses(call: Callable[[], object], what: str) -> None:
+    """The call raises a ``GolfregError`` that a user can act on, and nothing else."""
+    try:
+        call()
+    except GolfregError as error:
+        expect(error.message.strip(), f"{what}: the error has no message")
+        return
+    except Exception as error:
+        raise AssertionError(f"{what}: raised {type(error).__name__}: {error}; expected a GolfregError") from error
+    raise AssertionError(f"{what}: accepted; expected a GolfregError")
+
+
+__all__ = [
+    "Argument", "Check", "Outcome", "Subject", "check", "check_all", "checks", "conformance",
+    "expect", "iter_components", "refuses", "run_checks", "subject_of",
+]  # fmt: skip

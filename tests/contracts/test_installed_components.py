@@ -1,0 +1,28 @@
+"""The conformance kit over every installed component, built in or not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from golfreg.testing import conformance
+
+
+def _jsonl(directory: Path) -> str:
+    path = directory / "documents.jsonl"
+    path.write_text("".join(json.dumps({"text": f"Document {i}: caf\u00e9 \U0001f600\n"}) + "\n" for i in range(400)))
+    return str(path)
+
+
+def _shards(directory: Path) -> str:
+    for name, first in (("train_000000", 1), ("train_000001", 2), ("val_000000", 3)):
+        tokens = np.arange(first, first + 500, dtype="<u2")
+        header = np.zeros(256, "<i4")
+        header[:3] = 20240520, 1, len(tokens)
+        (directory / f"made_{name}.bin").write_bytes(header.tobytes() + tokens.tobytes())
+    return str(directory)
+
+
+test_every_installed_component_keeps_its_contract = conformance(arguments={"jsonl": _jsonl, "shards": _shards})
