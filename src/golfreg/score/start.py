@@ -90,6 +90,8 @@ def _environment(scratch: Path, threads: int) -> dict[str, str]:
         place.mkdir()
         environment[name] = str(place)
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
+    # Threads that spin while they wait make a shared machine several times slower.
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
     return environment
