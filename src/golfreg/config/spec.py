@@ -55,6 +55,8 @@ class TrainSettings:
     batch_tokens: int = 4096
     micro_batch_tokens: int = 0
     """Tokens of one forward and backward; 0: all of the step's."""
+    order: str = "shuffled"
+    """Windows of the corpus in a new order each epoch; ``sequential``: as they stand there, as in the challenge."""
     matrix_lr: float = 0.02
     embedding_lr: float = 0.05
     scalar_lr: float = 0.02

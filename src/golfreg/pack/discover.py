@@ -1,7 +1,7 @@
 """Which modules an artifact needs: ``python -m golfreg.pack.discover ARTIFACT DEVICE DTYPE ANSWER_FILE``.
 
-In a clean process it decodes the artifact, runs one forward pass on a few tokens and imports the
-scoring worker, then writes as JSON the counted modules that were loaded and the files, other than
+In a clean process it decodes the artifact, runs one forward pass on a few tokens and imports what
+computes a score, then writes as JSON the counted modules that were loaded and the files, other than
 source, that were opened inside their packages. An error is written as its message and hint.
 """
 
@@ -59,9 +59,9 @@ def _use(artifact: str, device: str, dtype: str) -> None:
             f"architecture `{header.architecture.name}` gives logits of shape {list(logits_BTV.shape)} "
             f"for {count} tokens of a vocabulary of {header.vocab_size}"
         )
-    # By name: scoring is a higher layer, and its code is counted with the rest.
-    for name in ("golfreg.score.worker", "golfreg.score.scorer"):
-        importlib.import_module(name)
+    # By name: scoring is a higher layer. What computes a score is counted, as in the contest's script; what
+    # guards it (isolation, probes) judges the submission and is no part of it.
+    importlib.import_module("golfreg.score.evaluate")
 
 
 def data_files(opened: set[str]) -> list[str]:

@@ -21,7 +21,7 @@ from golfreg.config.spec import RunSpec
 from golfreg.data.cache import dataset_dir_for
 from golfreg.data.dataset import open_dataset
 from golfreg.data.tokenizers import ByteTokenizer, read_tokenizer, sentencepiece_size
-from golfreg.kernels.build import build_model
+from golfreg.kernels.build import build_model, static_arguments
 from golfreg.kernels.choose import choose_kernel
 from golfreg.registry.host import get_host
 from golfreg.registry.records import Registered
@@ -106,7 +106,8 @@ def make_plan(loaded: Loaded) -> Planned:
         mixers[name] = choose(loaded, mixer, origins, f"mixer.{name}.", flat=position == 0)
         ops.update({op: plain_choice(resolve("op", op)) for op in mixer.descriptor.ops})  # type: ignore[attr-defined]
     warnings = unused_tables(loaded, set(mixers))
-    kernels = choose_kernels(set(ops), spec.components.kernel, device, dtype)
+    static = static_arguments((chosen.load(), chosen.make_config()) for chosen in mixers.values())
+    kernels = choose_kernels({op: static.get(op, []) for op in ops}, spec.components.kernel, device, dtype)
 
     quantizer = resolve("quantizer", spec.components.quantizer)
     codec = resolve("codec", spec.components.codec)
@@ -177,8 +178,11 @@ def plain_choice(component: Registered) -> Chosen:
     )
 
 
-def choose_kernels(ops: set[str], wanted: str, device: str, dtype: str) -> dict[str, Chosen]:
-    """The kernel of each op: the one asked for where the op has it, else the first by priority that can run here."""
+def choose_kernels(ops: Mapping[str, list[dict[str, Any]]], wanted: str, device: str, dtype: str) -> dict[str, Chosen]:
+    """The kernel of each op: the one asked for where the op has it, else the first by priority that can run here.
+
+    ``ops``: name to the static arguments with which this run's mixers call it.
+    """
     offered = {op: {c.name for c in get_host().of_kind("kernel") if c.op == op} for op in sorted(ops)}
     nobody_has_it = not any(wanted in names for names in offered.values())
     kernels = {}
@@ -194,6 +198,7 @@ def choose_kernels(ops: set[str], wanted: str, device: str, dtype: str) -> dict[
             device,
             dtype,
             wanted if wanted in names or (wanted != "auto" and nobody_has_it) else None,
+            static=ops[op],
         )
         kernels[op] = replace(plain_choice(by_name[name]), reason=reason)
     return kernels
@@ -249,6 +254,8 @@ def check_ranges(spec: RunSpec) -> None:
             f" of {train.sequence_length}",
             "`batch_tokens` is a multiple of `micro_batch_tokens`, and that of `sequence_length`",
         )
+    if train.order not in ("shuffled", "sequential"):
+        raise ConfigError(f"`train.order = {train.order}` is not known", "it is `shuffled` or `sequential`")
     if score.documents not in ("isolated", "stream"):
         raise ConfigError(f"`score.documents = {score.documents}` is not known", "it is `isolated` or `stream`")
     parse_windows(score.windows, score.sequence_length or train.sequence_length)

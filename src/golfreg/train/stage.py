@@ -22,6 +22,11 @@ from golfreg.train.optimizers import make_optimizers
 from golfreg.train.state import TrainState
 
 
+def loader_seed(plan: Plan) -> int | None:
+    """The seed that shuffles the windows; None for ``train.order = sequential``."""
+    return plan.spec.seed if plan.spec.train.order == "shuffled" else None
+
+
 def run(job: Job) -> dict[str, Any]:
     """Train the plan's model on the plan's dataset; the result is that of ``Training.run``."""
     plan, settings = job.plan, job.plan.spec.train
@@ -37,7 +42,7 @@ def run(job: Job) -> dict[str, Any]:
         muon=muon,
         adamw=adamw,
         average=Average(parameters, settings.ema_decay) if settings.ema_decay else None,
-        batches=Loader(dataset.train_shards, micro, window),
+        batches=Loader(dataset.train_shards, micro, window, seed=loader_seed(plan)),
     )
     gradients = Gradients(model, vocab_size=dataset.vocab_size, compile_model=plan.compile)
     reserve = settings.calibration_reserve_seconds if plan.quantizer_needs else 0.0

@@ -57,3 +57,26 @@ def test_a_corpus_of_one_batch_is_enough_and_a_shorter_one_is_an_error(shards):
 def test_a_batch_that_is_no_whole_number_of_windows_is_an_error(shards, batch, length, position):
     with pytest.raises(ConfigError):
         Loader(shards, batch, length, position)
+
+
+def test_shuffled_windows_are_all_seen_once_an_epoch_in_an_order_of_the_seed(shards):
+    loader = Loader(shards, batch_tokens=8, sequence_length=4, seed=1)
+    epochs = [np.concatenate([loader.next()[0] for _ in range(12)])[:, 0].tolist() for _ in range(2)]
+    for starts in epochs:
+        assert len(set(starts)) == 24
+        assert sorted(starts) != starts
+        assert {start % 4 for start in starts} == {starts[0] % 4}
+    assert epochs[0] != epochs[1]
+    other = Loader(shards, batch_tokens=8, sequence_length=4, seed=2)
+    assert np.concatenate([other.next()[0] for _ in range(12)])[:, 0].tolist() != epochs[0]
+
+
+def test_a_shuffled_loader_made_at_a_position_goes_on_from_there(shards):
+    first = Loader(shards, 20, 5, seed=3)
+    for _ in range(7):
+        first.next()
+    second = Loader(shards, 20, 5, position=first.position, seed=3)
+    for _ in range(9):
+        inputs_BT, targets_BT = first.next()
+        assert np.array_equal(targets_BT, inputs_BT + 1)
+        assert np.array_equal(inputs_BT, second.next()[0])
