@@ -25,9 +25,9 @@ class ShardDirectory:
         if not argument:
             raise ConfigError("the corpus `shards` needs a directory", hint="write `shards:DIR`")
         directory = Path(argument)
-        if not directory.is_dir():
-            raise InputError(f"there is no directory `{directory}`")
         try:
+            if not directory.is_dir():
+                raise InputError(f"there is no directory `{directory}`")
             for names in _NAMES:
                 train, validation = (sorted(directory.glob(pattern)) for pattern in names)
                 if train and validation:
