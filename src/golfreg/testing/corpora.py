@@ -23,7 +23,14 @@ def check_corpus(target: Any, argument: str | None = None, takes_argument: bool 
 
 
 def loaded(subject: Subject) -> Documents | Shards | None:
-    """The corpus, or None if it takes an argument and this check was given none."""
+    """The corpus, loaded once; None if it takes an argument and was given none."""
+    if "corpus" not in subject.kept:
+        subject.kept["corpus"] = freshly_loaded(subject)
+    corpus: Documents | Shards | None = subject.kept["corpus"]
+    return corpus
+
+
+def freshly_loaded(subject: Subject) -> Documents | Shards | None:
     if subject.takes_argument and subject.argument is None:
         return None
     cache = subject.directory / "cache"
@@ -59,7 +66,7 @@ def it_is_documents_or_shards_with_their_origin(subject: Subject) -> None:
 
 @check("corpus")
 def loading_twice_gives_the_same(subject: Subject) -> None:
-    first, second = loaded(subject), loaded(subject)
+    first, second = loaded(subject), freshly_loaded(subject)
     if first is None or second is None:
         return
     expect(first.fingerprint == second.fingerprint, "the fingerprint of a second load differs")
@@ -124,7 +131,7 @@ def only_the_cache_is_written(subject: Subject) -> None:
     (subject.directory / "work").mkdir(parents=True, exist_ok=True)
     before = _files_outside_cache(subject.directory)
     with contextlib.chdir(subject.directory / "work"):
-        if isinstance(corpus := loaded(subject), Documents):
+        if isinstance(corpus := freshly_loaded(subject), Documents):
             next(iter(corpus.train()), None)
     changed = [name for name, _ in before ^ _files_outside_cache(subject.directory)]
     expect(not changed, f"loading wrote outside its cache: {sorted(set(changed))}")

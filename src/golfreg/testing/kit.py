@@ -12,7 +12,7 @@ from typing import Any
 
 from golfreg.api import KINDS, GolfregError, UnknownComponentError
 from golfreg.registry.host import Host, get_host
-from golfreg.registry.records import Registered
+from golfreg.registry.records import Provider, Registered
 from golfreg.registry.resolve import check_kind, load, resolve
 from golfreg.registry.settings import configure
 
@@ -31,7 +31,7 @@ class Subject:
 
     ``ops``: names of the ops that a mixer calls (None: any). ``op``: target of the op that a
     kernel implements. ``argument`` of a corpus, and whether it takes one. ``directory``: for what a
-    check writes.
+    check writes. ``kept``: what one check made and another may use again.
     """
 
     target: Any
@@ -41,6 +41,7 @@ class Subject:
     argument: str | None = None
     takes_argument: bool = False
     directory: Path = field(default_factory=Path)
+    kept: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,10 @@ def checks(kind: str) -> list[Check]:
 
 def check_all(kind: str, subject: Subject) -> None:
     """Run every check of a kind over a subject; the first that fails raises."""
-    for each in checks(kind):
-        with tempfile.TemporaryDirectory(prefix="golfreg-check-") as directory:
-            each.run(_in_directory(subject, Path(directory)))
+    with tempfile.TemporaryDirectory(prefix="golfreg-check-") as directory:
+        subject = dataclasses.replace(subject, directory=Path(directory))
+        for each in checks(kind):
+            each.run(subject)
 
 
 def iter_components(
@@ -121,15 +123,12 @@ def subject_of(component: Registered, argument: Argument, directory: Path) -> Su
 
 def run_checks(component: Registered, *, argument: Argument = None) -> list[Outcome]:
     """Run every check of a component's kind. A component that cannot be imported fails one check, ``loads``."""
-    outcomes = []
-    for each in checks(component.kind):
-        with tempfile.TemporaryDirectory(prefix="golfreg-check-") as directory:
-            try:
-                subject = subject_of(component, argument, Path(directory) / "made")
-            except GolfregError as error:
-                return [Outcome("loads", False, error.message)]
-            outcomes.append(_outcome(each, subject))
-    return outcomes
+    with tempfile.TemporaryDirectory(prefix="golfreg-check-") as directory:
+        try:
+            subject = subject_of(component, argument, Path(directory))
+        except GolfregError as error:
+            return [Outcome("loads", False, error.message)]
+        return [_outcome(each, subject) for each in checks(component.kind)]
 
 
 def conformance(
@@ -160,10 +159,17 @@ def conformance(
         for each in checks(component.kind)
     ]
 
+    subjects: dict[tuple[str, Provider], Subject] = {}
+
     @pytest.mark.parametrize(("component", "component_check"), cases)
-    def test_conformance(component: Registered, component_check: Check, tmp_path: Path) -> None:
-        argument = (arguments or {}).get(component.name) if component.kind == "corpus" else None
-        component_check.run(subject_of(component, argument, tmp_path / "made"))
+    def test_conformance(
+        component: Registered, component_check: Check, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        key = component.label, component.provider
+        if key not in subjects:
+            argument = (arguments or {}).get(component.name) if component.kind == "corpus" else None
+            subjects[key] = subject_of(component, argument, tmp_path_factory.mktemp("conformance"))
+        component_check.run(subjects[key])
 
     return test_conformance
 
@@ -178,10 +184,6 @@ def _outcome(each: Check, subject: Subject) -> Outcome:
     except Exception as error:
         return Outcome(each.name, False, f"{type(error).__name__}: {error}")
     return Outcome(each.name, True)
-
-
-def _in_directory(subject: Subject, directory: Path) -> Subject:
-    return dataclasses.replace(subject, directory=directory)
 
 
 def refuses(call: Callable[[], object], what: str) -> None:

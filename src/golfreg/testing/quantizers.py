@@ -45,7 +45,7 @@ def sample_weights(seed: int = 0) -> tuple[dict[str, torch.Tensor], dict[str, Ro
         "blocks.0.mlp_down.weight": torch.zeros(80, 64),
         "blocks.0.in_proj.weight": normal(99, 48) * spread,
         "blocks.0.small.weight": normal(3, 5),
-        "blocks.0.one_row.weight": normal(1, 5000),
+        "blocks.0.two_rows.weight": normal(2, 2100),
         "blocks.0.conv.weight": normal(64, 1, 80),
         "blocks.0.scale": normal(48),
         "gain": torch.tensor(1.5),
@@ -63,9 +63,9 @@ def sample_statistics(needs: frozenset[str], state: Mapping[str, torch.Tensor]) 
     generator = torch.Generator().manual_seed(5)
     moments = {}
     for name, weight in state.items():
-        if weight.ndim == 2:
-            x = torch.randn(4 * weight.shape[1], weight.shape[1], generator=generator)
-            moments[name] = x.t() @ x / len(x)
+        if needs and weight.ndim == 2:
+            x_XC = torch.randn(64, weight.shape[1], generator=generator)
+            moments[name] = x_XC.t() @ x_XC / len(x_XC) + 0.1 * torch.eye(weight.shape[1])
     return dict.fromkeys(sorted(needs), moments)
 
 
@@ -75,10 +75,12 @@ def budget() -> Budget:
 
 
 def quantized(subject: Subject) -> tuple[dict[str, torch.Tensor], dict[str, Role], list[Section]]:
+    """Weights, roles, and what the quantizer made of them; done once for all checks."""
     state, roles = sample_weights()
-    statistics = sample_statistics(frozenset(subject.target.needs), state)
-    sections = subject.target.quantize(dict(state), roles, statistics, budget(), subject.config)
-    return state, roles, list(sections)
+    if "sections" not in subject.kept:
+        statistics = sample_statistics(frozenset(subject.target.needs), state)
+        subject.kept["sections"] = list(subject.target.quantize(state, roles, statistics, budget(), subject.config))
+    return state, roles, list(subject.kept["sections"])
 
 
 @check("quantizer")
