@@ -41,6 +41,8 @@ class Worker:
         self.stage, self.run_dir = stage, run_dir
         self._log = (run_dir / "logs" / f"{stage}.log").open("ab")
         environment = dict(os.environ, PYTHONUNBUFFERED="1", PYTHONHASHSEED="0")
+        # Threads that spin while they wait make a run fifteen times slower beside any other busy process.
+        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         if threads:
             environment["OMP_NUM_THREADS"] = str(threads)
         if wait:
