@@ -64,7 +64,9 @@ def test_the_plugin_packs_and_scores_a_run_and_its_code_is_counted(
     assert "golfreg_delta.codec" in inspected.stdout
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/scoring.md", "docs/container.md", "docs/rules.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/scoring.md", "docs/container.md", "docs/rules.md"]
+)
 def test_every_link_to_a_file_leads_somewhere(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
     targets = [t for t in re.findall(r"\]\(([^)#\s]+)", text) if not t.startswith("http")]

@@ -99,6 +99,4 @@ class Corpus(Component):
     argument: str | None = None
 
 
-KINDS: dict[str, type[Component]] = {
-    c.kind: c for c in (Architecture, Mixer, Quantizer, Codec, Op, Kernel, Corpus)
-}
+KINDS: dict[str, type[Component]] = {c.kind: c for c in (Architecture, Mixer, Quantizer, Codec, Op, Kernel, Corpus)}

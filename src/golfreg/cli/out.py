@@ -33,7 +33,9 @@ class Out:
 
         stream = sys.stderr if stderr else sys.stdout
         width = None if stream.isatty() else _PIPED_WIDTH
-        return Console(file=stream, markup=False, highlight=False, emoji=False, width=width, soft_wrap=width is not None)
+        return Console(
+            file=stream, markup=False, highlight=False, emoji=False, width=width, soft_wrap=width is not None
+        )
 
     def json(self, value: Any) -> None:
         """Print one JSON document."""

@@ -84,13 +84,14 @@ def test_the_code_that_runs_is_found_by_running_it(job, monkeypatch):
     for path in (
         "tinyplug/net.py", "tinyplug/__init__.py", "tinyplug/plugin.py", "golfreg/__init__.py",
         "golfreg/pack/decode.py", "golfreg/pack/container.py", "golfreg/builtin/codecs/standard.py",
-        "golfreg/builtin/quantizers/rowwise.py", "golfreg/kernels/build.py", "golfreg/score/worker.py",
+        "golfreg/builtin/quantizers/rowwise.py", "golfreg/kernels/build.py", "golfreg/score/evaluate.py",
         "golfreg/config/spec.py",
     ):  # fmt: skip
         assert path in code
     assert "documented" not in code["tinyplug/net.py"].lower()
     assert "comment" not in code["tinyplug/net.py"]
     assert "golfreg/pack/discover.py" not in code
+    assert "golfreg/score/probe.py" not in code
     assert not [p for p in job.run_dir.iterdir() if p.name.startswith(".")]
 
 

@@ -97,7 +97,9 @@ def job(tiny, tmp_path, model, monkeypatch):
     job = tiny.make_job(tmp_path, needs=("input_second_moment",), calibration_tokens=400)
     monkeypatch.setattr(type(job.plan.architecture), "load", lambda chosen: target)
     monkeypatch.setattr(calibrate, "open_dataset", lambda path: FakeDataset(tiny.VOCAB))
-    monkeypatch.setattr(calibrate, "Loader", lambda shards, batch_tokens, window, seed: tiny.CountedBatches(batch_tokens))
+    monkeypatch.setattr(
+        calibrate, "Loader", lambda shards, batch_tokens, window, seed: tiny.CountedBatches(batch_tokens)
+    )
     monkeypatch.setattr(calibrate, "build", lambda plan, dataset: tiny.TinyModel())
     return job
 

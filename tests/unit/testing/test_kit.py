@@ -1,0 +1,89 @@
+"""The ways to run the kit: over what is installed, as pytest tests, as outcomes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from golfreg.api import KINDS, ConfigError, UnknownComponentError
+from golfreg.registry.host import get_host
+from golfreg.testing import checks, conformance, iter_components, run_checks
+
+MINIATURES = Path(__file__).parents[2] / "plugins"
+
+
+@pytest.fixture
+def _miniatures(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("works", "absent_target"):
+        monkeypatch.syspath_prepend(MINIATURES / name)
+    get_host.cache_clear()
+    monkeypatch.setattr("golfreg.testing.kit.get_host", get_host)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_host_after():  # type: ignore[no-untyped-def]
+    yield
+    get_host.cache_clear()
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_has_checks_with_names_of_their_own(kind: str) -> None:
+    names = [each.name for each in checks(kind)]
+    assert len(names) >= 5
+    assert len(set(names)) == len(names)
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(ConfigError):
+        checks("codecs")
+
+
+@pytest.mark.usefixtures("_miniatures")
+def test_components_are_chosen_by_kind_and_distribution() -> None:
+    assert {c.kind for c in iter_components("codec")} == {"codec"}
+    assert [c.name for c in iter_components(distribution="golfreg-works")] == ["works"]
+
+
+@pytest.mark.usefixtures("_miniatures")
+def test_an_installed_codec_gets_one_outcome_for_each_check() -> None:
+    (component,) = iter_components(distribution="golfreg-works")
+    outcomes = run_checks(component)
+    assert [o for o in outcomes if not o.passed] == []
+    assert len(outcomes) == len(checks("codec"))
+
+
+@pytest.mark.usefixtures("_miniatures")
+def test_a_component_that_cannot_be_imported_fails_one_check() -> None:
+    for component in iter_components(distribution="golfreg-absent-target"):
+        (outcome,) = run_checks(component)
+        assert (outcome.check, outcome.passed) == ("loads", False)
+        assert "golfreg-absent-target 1.12" in outcome.reason
+
+
+def test_choosing_nothing_is_an_error_and_not_an_empty_test() -> None:
+    with pytest.raises(UnknownComponentError, match="no codec zstd of golfreg-zstd is installed"):
+        conformance("codec", "zstd", distribution="golfreg-zstd")
+
+
+def test_a_plugin_tests_itself_in_three_lines(tmp_path: Path) -> None:
+    (tmp_path / "test_plugin.py").write_text(
+        'from golfreg.testing import conformance\n\ntest_conformance = conformance(distribution="golfreg-works")\n'
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, env=_environment("works"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(checks('codec'))} passed" in done.stdout
+
+
+def _environment(*names: str) -> dict[str, str]:
+    import os
+
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(str(MINIATURES / name) for name in names)}
+
+
+def test_importing_the_kit_imports_no_torch() -> None:
+    code = "import sys, golfreg.testing; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
