@@ -20,7 +20,6 @@ def _miniatures(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("works", "absent_target"):
         monkeypatch.syspath_prepend(MINIATURES / name)
     get_host.cache_clear()
-    monkeypatch.setattr("golfreg.testing.kit.get_host", get_host)
 
 
 @pytest.fixture(autouse=True)
