@@ -10,7 +10,7 @@ nothing heavier, states ``GOLFREG_API = 1``, and yields descriptors from hooks n
 
     @hookimpl
     def golfreg_codecs():
-        yield Codec(name="mine", summary="my codec", target="my_package.codec:MyCodec")
+        yield Codec(name="mine", summary="my codec", target="my_package.codec:my_codec")
 """
 
 from golfreg.api.descriptors import KINDS, Architecture, Codec, Component, Corpus, Kernel, Mixer, Op, Quantizer
