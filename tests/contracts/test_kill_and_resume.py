@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from tests.conftest import TINY, Golfreg
 
 KILLER = Path(__file__).parent / "killer"
@@ -20,7 +21,7 @@ STEPS = "24"
 MOMENTS = [
     f"{moment}:{name}"
     for name in (
-        "dataset.toml", "data.toml", "checkpoint", "model.safetensors", "train.toml", "sections.bin", "quantize.toml",
+        "dataset.toml", "data.toml", "step_", "model.safetensors", "train.toml", "sections.bin", "quantize.toml",
         "artifact.golfreg", "pack.toml", "score.toml", "record.toml",
     )
     for moment in ("before", "after")
@@ -108,7 +109,7 @@ def test_an_interrupted_training_says_how_to_go_on(
         text=True,
     )
     deadline = time.monotonic() + 120
-    while not list((tmp_path / "runs").glob("*/train/checkpoint*")) and time.monotonic() < deadline:
+    while not list((tmp_path / "runs").glob("*/train/step_*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(number)
     _, talk = process.communicate(timeout=60)

@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from tests.conftest import TINY, Golfreg
 
 
@@ -91,7 +92,7 @@ def test_a_diverged_run_stops_with_the_step_and_keeps_a_checkpoint(
     assert done.returncode == 1, tail(done.stderr)
     assert "step" in done.stderr
     assert "Traceback" not in done.stderr
-    assert list(tmp_path.glob("runs/*/train/checkpoint*"))
+    assert list(tmp_path.glob("runs/*/train/step_*"))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_a_diverged_run_stops_with_the_step_and_keeps_a_checkpoint(
         (["--recipe=missing.toml"], "missing.toml", "path"),
         (["--corpus=jsonl:missing.jsonl"], "missing.jsonl", ""),
         (["--corpus=shards:nowhere"], "nowhere", ""),
-        (["--tokenizer=missing.model"], "missing.model", "sp1024"),
+        (["--tokenizer=missing.model"], "missing.model", "`spN`"),
         (["--seeds=1,1"], "--seeds", "distinct"),
         (["--seeds=1,x"], "--seeds", "1,2,3"),
         (["--resume=nowhere"], "nowhere", "path"),

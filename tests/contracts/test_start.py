@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "scipy", "triton", "sentencepiece", "safetensors")
+HEAVY = ("torch", "scipy", "triton", "sentencepiece")
 SHOW = """
 import sys
 sys.argv = ["golfreg", *{arguments!r}]

@@ -135,7 +135,7 @@ def _corpus_target(name: str) -> Any:
 
 
 def _facts(dataset: Dataset) -> dict[str, Any]:
-    from golfreg.data.stage import summary
+    from golfreg.data.summary import summary
 
     disk_bytes = sum(facts["bytes"] for facts in dataset.files.values())
     return {**summary(dataset), "disk_bytes": disk_bytes, "path": str(dataset.path)}

@@ -8,8 +8,8 @@ from golfreg.api.errors import InputError
 from golfreg.config.job import Job
 from golfreg.config.plan import Chosen
 from golfreg.data.cache import cache_root
-from golfreg.data.dataset import Dataset
 from golfreg.data.prepare import STEPS, prepare
+from golfreg.data.summary import summary
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -40,25 +40,3 @@ def run(job: Job) -> dict[str, Any]:
 def corpus_label(corpus: Chosen) -> str:
     """The corpus as a user writes it."""
     return corpus.name if corpus.argument is None else f"{corpus.name}:{corpus.argument}"
-
-
-def summary(dataset: Dataset) -> dict[str, Any]:
-    """What a record says of a dataset."""
-    values: dict[str, Any] = {
-        "corpus": dataset.corpus,
-        "tokenizer": dataset.tokenizer,
-        "tokenizer_digest": dataset.tokenizer_digest,
-        "vocab_size": dataset.vocab_size,
-        "train_tokens": dataset.train_tokens,
-        "validation_tokens": dataset.validation_token_count,
-        "validation_documents": dataset.validation_documents,
-        "validation_bytes": dataset.validation_bytes,
-        "validation_source_bytes": dataset.validation_source_bytes,
-        "validation_documents_changed": dataset.validation_documents_changed,
-        "fingerprint": dataset.fingerprint,
-        "licence": dataset.licence,
-        "notes": dict(dataset.notes),
-    }
-    if dataset.bos_id is not None:
-        values["bos_id"] = dataset.bos_id
-    return values

@@ -69,6 +69,9 @@ def locked(run_dir: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise EnvironmentFault(f"another golfreg works in `{run_dir}`", "wait until it has ended") from error
+        # Whoever holds the directory is its only writer: what is half-written was left by a kill.
+        for half_written in run_dir.rglob(".*.tmp"):
+            half_written.unlink(missing_ok=True)
         yield
 
 

@@ -16,6 +16,11 @@ SYSTEM = ("/bin", "/etc", "/lib", "/lib32", "/lib64", "/opt", "/sbin", "/usr", "
 """Where the operating system, its libraries and its devices are."""
 
 SHARED_MEMORY = "/dev/shm"
+_METADATA = frozenset({
+    "METADATA", "PKG-INFO", "RECORD", "WHEEL", "INSTALLER", "REQUESTED",
+    "entry_points.txt", "top_level.txt", "direct_url.json",
+})  # fmt: skip
+
 _DEVICES = ("/dev", "/proc")
 """Where writing is how one talks to a driver or to one's own process."""
 
@@ -63,7 +68,8 @@ def make_places(submission: Collection[str], files: Iterable[Path], scratch: Pat
     for distribution in metadata.distributions():
         base = str(distribution.locate_file(""))
         if is_plugin(distribution):
-            refused |= {str(distribution.locate_file(f)) for f in distribution.files or () if _is_data(str(f))}
+            for file in distribution.files or ():
+                (libraries if _is_metadata(file) else refused).add(str(distribution.locate_file(file)))
         elif distribution.metadata["Name"]:
             libraries.add(base)
     readable = {*SYSTEM, *libraries, sys.prefix, sys.base_prefix, sys.exec_prefix, *site.getsitepackages()}
@@ -90,9 +96,9 @@ def package_paths(name: str) -> set[str]:
     return {spec.origin} if spec.origin and spec.has_location else set()
 
 
-def _is_data(name: str) -> bool:
-    """Files that a distribution installs beside its modules; its metadata holds no weights worth the name."""
-    return ".dist-info/" not in name and ".egg-info/" not in name and not name.endswith(".pth")
+def _is_metadata(file: metadata.PackagePath) -> bool:
+    """The few files that installers write; torch reads all entry points. Anything beside them is data."""
+    return file.parent.suffix in (".dist-info", ".egg-info") and file.name in _METADATA
 
 
 def _real(paths: Iterable[str]) -> frozenset[str]:

@@ -10,7 +10,6 @@ import sys
 
 _moment, _, _name = os.environ.get("KILL_AT", "").partition(":")
 _flag = os.environ.get("KILL_ONCE", "")
-_replace = os.replace
 
 
 def _kill() -> None:
@@ -23,14 +22,17 @@ def _kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _killing_replace(source, target, **options):
-    hit = os.path.basename(os.fspath(target)).startswith(_name)
-    if hit and _moment == "before":
-        _kill()
-    _replace(source, target, **options)
-    if hit and _moment == "after":
-        _kill()
+def _killing(move):
+    def killing(source, target, **options):
+        hit = os.path.basename(os.fspath(target)).startswith(_name)
+        if hit and _moment == "before":
+            _kill()
+        move(source, target, **options)
+        if hit and _moment == "after":
+            _kill()
+
+    return killing
 
 
 if _name:
-    os.replace = _killing_replace
+    os.replace, os.rename = _killing(os.replace), _killing(os.rename)
