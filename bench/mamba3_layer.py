@@ -1,0 +1,261 @@
+"""One Mamba-3 SISO layer, forward and backward, on one GPU: golfreg's kernels beside others.
+
+    python bench/mamba3_layer.py [--peer-path DIR] [--json FILE]
+
+First errors against float64 (output, each gradient, by group of columns of the projection), then times, peak memory
+and the time of each kernel. ``--peer-path``: a directory that holds the package ``mamba_ssm``, whose kernels are then
+measured in the same run. A contender whose error is not finite is not timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from golfreg.builtin.kernels.mamba3_siso import projection_rows, reference
+from golfreg.builtin.kernels.mamba3_siso_cases import PARAMETERS, make_inputs
+
+Op = Callable[..., Any]
+
+
+def peer_op(path: str) -> Op:
+    """mamba_ssm's kernels behind the op's signature: what its layer does between the two projections."""
+    sys.path.insert(0, path)
+    from mamba_ssm.ops.triton.layernorm_gated import rmsnorm_fn
+    from mamba_ssm.ops.triton.mamba3.mamba3_siso_combined import mamba3_siso_combined
+
+    def call(
+        projected, dt_bias, B_bias, C_bias, B_norm, C_norm, D, starts=None, state=None, *,
+        headdim, d_state, ngroups, n_angles, chunk_size, a_form, a_floor, norm_eps, return_state=False,
+    ):  # fmt: skip
+        n_heads = dt_bias.shape[0]
+        rows = projection_rows(n_heads, headdim, d_state, ngroups, n_angles)
+        z, x, B, C, dt, A, trap, angle = projected.split([n for _, n in rows], dim=-1)
+        z, x = z.unflatten(-1, (n_heads, headdim)), x.unflatten(-1, (n_heads, headdim))
+        B, C = B.unflatten(-1, (ngroups, d_state)), C.unflatten(-1, (ngroups, d_state))
+        A = A.float()
+        if a_form == "softplus":
+            A = -F.softplus(A)
+        else:
+            A = -(A.clamp_min(0) + torch.reciprocal(1 - A.clamp_max(0)))
+        dt = F.softplus(dt + dt_bias)
+        dA = (A.clamp(max=-a_floor) * dt).transpose(1, 2)
+        angle = angle.unsqueeze(-2).expand(-1, -1, n_heads, -1).float()
+        B = rmsnorm_fn(B, B_norm, None, z=None, eps=norm_eps)
+        C = rmsnorm_fn(C, C_norm, None, z=None, eps=norm_eps)
+        y = mamba3_siso_combined(
+            Q=C, K=B, V=x, ADT=dA, DT=dt.transpose(1, 2), Trap=trap.transpose(1, 2), Q_bias=C_bias, K_bias=B_bias,
+            Angles=angle, D=D, Z=z, chunk_size=chunk_size,
+        )  # fmt: skip
+        return y.flatten(2)
+
+    return call
+
+
+def relative(x: torch.Tensor, y: torch.Tensor) -> float:
+    return float((x.double() - y).norm() / y.norm().clamp_min(1e-300))
+
+
+def run_op(op: Op, inputs: dict[str, Any], seed: int = 0) -> dict[str, torch.Tensor]:
+    """Outputs and gradients by name; the projection's gradient split into its groups of columns."""
+    inputs = dict(inputs)
+    wanted = {}
+    for name in PARAMETERS:
+        inputs[name] = wanted[name] = inputs[name].detach().clone().requires_grad_()
+    if inputs["initial_state"] is not None:
+        inputs["initial_state"] = tuple(x.detach().clone().requires_grad_() for x in inputs["initial_state"])
+        wanted |= dict(zip(("phi0", "h0", "k0", "v0"), inputs["initial_state"], strict=True))
+    out = op(**inputs)
+    outs = (
+        {"y": out[0], **dict(zip(("phi", "h", "k", "v"), out[1], strict=True))}
+        if inputs["return_state"]
+        else {"y": out}
+    )
+    generator = torch.Generator().manual_seed(seed)
+    cotangents = [torch.randn(x.shape, generator=generator).bfloat16().to(x.device, x.dtype) for x in outs.values()]
+    grads = torch.autograd.grad(list(outs.values()), list(wanted.values()), cotangents)
+    found = {name: x.detach() for name, x in outs.items()}
+    for name, g in zip(wanted, grads, strict=True):
+        if name == "projected_BTP":
+            n_heads = inputs["dt_bias_H"].shape[0]
+            rows = projection_rows(n_heads, *(inputs[k] for k in ("headdim", "d_state", "ngroups", "n_angles")))
+            for (part, _), piece in zip(rows, g.split([n for _, n in rows], dim=-1), strict=True):
+                found[f"d{part}"] = piece
+        else:
+            found["d" + name] = g
+    return found
+
+
+def exact(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The same values in float64."""
+
+    def double(x: Any) -> Any:
+        return x.double() if isinstance(x, torch.Tensor) and x.is_floating_point() else x
+
+    inputs = {name: double(x) for name, x in inputs.items()}
+    if inputs["initial_state"] is not None:
+        inputs["initial_state"] = tuple(double(x) for x in inputs["initial_state"])
+    return inputs
+
+
+def errors(op: Op, dtype: torch.dtype, **shape: Any) -> dict[str, float]:
+    inputs = make_inputs("cuda", dtype, 1, **shape)
+    want = run_op(reference, exact(inputs))
+    return {name: relative(x, want[name]) for name, x in run_op(op, inputs).items()}
+
+
+class Layer(torch.nn.Module):
+    """in_proj, the op, out_proj."""
+
+    def __init__(self, op: Op, d_model: int, inputs: dict[str, Any]) -> None:
+        super().__init__()
+        self.op = op
+        self.static = {k: v for k, v in inputs.items() if k not in PARAMETERS}
+        self.parameters_of_op = torch.nn.ParameterList(inputs[k] for k in PARAMETERS[1:])
+        inner = inputs["dt_bias_H"].shape[0] * inputs["headdim"]
+        width = inputs["projected_BTP"].shape[-1]
+        self.in_proj = torch.nn.Linear(d_model, width, bias=False, device="cuda", dtype=torch.bfloat16)
+        self.out_proj = torch.nn.Linear(inner, d_model, bias=False, device="cuda", dtype=torch.bfloat16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out_proj(self.op(self.in_proj(x), *self.parameters_of_op, **self.static))
+
+
+def milliseconds(f: Callable[[], Any], repeats: int = 30) -> dict[str, float]:
+    for _ in range(5):
+        f()
+    times = []
+    for _ in range(repeats):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        f()
+        end.record()
+        torch.cuda.synchronize()
+        times.append(start.elapsed_time(end))
+    return {"median": statistics.median(times), "lowest": min(times), "highest": max(times)}
+
+
+def profile(f: Callable[[], Any], repeats: int = 5) -> list[tuple[str, float]]:
+    """(kernel, ms per call), largest first."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as profiler
+
+    with profiler(activities=[ProfilerActivity.CUDA]) as p:
+        for _ in range(repeats):
+            f()
+        torch.cuda.synchronize()
+    found = [(e.key, e.self_device_time_total / repeats / 1000) for e in p.key_averages()]
+    return sorted(found, key=lambda row: -row[1])
+
+
+def measure(op: Op, args: argparse.Namespace) -> dict[str, Any]:
+    shape = {"n_heads": args.d_model * 2 // 64, "a_form": "heavy_tail"}
+    inputs = make_inputs("cuda", torch.bfloat16, 0, batch=1, length=64, **shape)
+    layer = Layer(op, args.d_model, inputs)
+    x = torch.randn(args.batch, args.length, args.d_model, device="cuda", dtype=torch.bfloat16, requires_grad=True)
+    g = torch.randn_like(x)
+
+    def forward() -> torch.Tensor:
+        return layer(x)
+
+    def both() -> None:
+        layer(x).backward(g)
+        layer.zero_grad(set_to_none=True)
+        x.grad = None
+
+    began = time.perf_counter()
+    both()
+    torch.cuda.synchronize()
+    first = time.perf_counter() - began
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    both()
+    peak = torch.cuda.max_memory_allocated() / 2**30
+    with torch.no_grad():
+        alone = milliseconds(forward)
+    return {
+        "first_call_seconds": first,
+        "forward_no_grad_ms": alone,
+        "forward_ms": milliseconds(forward),
+        "forward_backward_ms": milliseconds(both),
+        "peak_gib": peak,
+        "profile": profile(both)[:24],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--length", type=int, default=4096)
+    parser.add_argument("--d-model", type=int, default=512)
+    parser.add_argument("--peer-path", help="directory that holds mamba_ssm")
+    parser.add_argument("--json", help="write everything measured here")
+    parser.add_argument("--no-times", action="store_true")
+    args = parser.parse_args()
+
+    from golfreg.builtin.kernels.mamba3_triton import call
+
+    contenders: dict[str, Op] = {"golfreg": call}
+    if args.peer_path:
+        contenders["mamba_ssm"] = peer_op(args.peer_path)
+    print(torch.cuda.get_device_name(), "torch", torch.__version__, flush=True)
+    result: dict[str, Any] = {"device": torch.cuda.get_device_name(), "torch": torch.__version__}
+
+    large = {"batch": 2, "length": 2048, "n_heads": 16, "a_form": "heavy_tail"}
+    table = {name: errors(op, torch.bfloat16, **large) for name, op in contenders.items()}
+    result["errors_bfloat16"] = table
+    print("relative error against float64, bfloat16, 2 x 2048, 16 heads")
+    for name in table["golfreg"]:
+        print(f"  {name:12s}" + "".join(f"{who} {table[who][name]:.2e}   " for who in table))
+    marks = tuple((b, t) for b, t in ((0, 0), (0, 1), (0, 63), (0, 64), (0, 65), (0, 127), (1, 5), (1, 64), (1, 128)))
+    more = {
+        "float32": (torch.float32, {"batch": 2, "length": 300, "n_heads": 4}),
+        "float32, starts, state": (
+            torch.float32, {"length": 130, "starts": marks[2:], "initial_state": True, "return_state": True},
+        ),
+        "bfloat16, starts, state": (
+            torch.bfloat16, {"length": 130, "starts": marks[2:], "initial_state": True, "return_state": True},
+        ),
+        "bfloat16, d_state 128, all rotated": (torch.bfloat16, {"d_state": 128, "rope_fraction": 1.0, "length": 96}),
+        "bfloat16, 2 groups, d_state 32": (torch.bfloat16, {"ngroups": 2, "d_state": 32, "headdim": 32, "length": 77}),
+    }  # fmt: skip
+    for name, (dtype, shape) in more.items():
+        try:
+            found = errors(call, dtype, **shape)
+            worst = max(found, key=lambda k: found[k])
+            print(f"  {name}: worst {worst} {found[worst]:.2e}, y {found['y']:.2e}", flush=True)
+            result[name] = found
+        except Exception as e:
+            print(f"  {name}: {type(e).__name__} {str(e)[:300]}", flush=True)
+    inputs = make_inputs("cuda", torch.bfloat16, 3, **large)
+    one, two = run_op(call, inputs), run_op(call, inputs)
+    result["two_runs_equal_bits"] = all(torch.equal(one[k], two[k]) for k in one)
+    print("  two runs give equal bits:", result["two_runs_equal_bits"], flush=True)
+    del one, two, inputs
+
+    for who, op in contenders.items():
+        if args.no_times or not all(e == e and e < 1 for e in table[who].values()):
+            print(who, "is not timed", flush=True)
+            continue
+        result[who] = m = measure(op, args)
+        print(f"{who}: first call {m['first_call_seconds']:.1f} s, peak {m['peak_gib']:.2f} GiB")
+        for key in ("forward_no_grad_ms", "forward_ms", "forward_backward_ms"):
+            print(f"  {key:20s} {m[key]['median']:.3f} ({m[key]['lowest']:.3f} to {m[key]['highest']:.3f})")
+        for name, ms in m["profile"]:
+            print(f"    {ms:7.3f}  {name[:90]}")
+        sys.stdout.flush()
+    if args.json:
+        with open(args.json, "w") as f:
+            json.dump(result, f, indent=1)
+
+
+if __name__ == "__main__":
+    main()

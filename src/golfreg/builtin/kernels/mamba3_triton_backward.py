@@ -1,0 +1,468 @@
+"""Backward kernels of ``mamba3_siso``: four launches that fill one gradient of the projection in place.
+
+1. ``state_gradients``, one program per (head, batch), walks the chunks backwards: the gradient of the state that
+   leaves each chunk.
+2. ``gradients``, one program per (chunk, batch, group) that takes the group's heads in turn. The sums over heads
+   (gradients of B, C and angle) stay in registers, so no array of size heads * N per position exists; the rotation,
+   biases, norms, decays and the output gate are recomputed.
+3. ``phase_carry`` sums the gradient of the phases over later chunks (phases are sums over time).
+4. ``finish``: gradients of dt, A, trap and angle, for all heads of a chunk at once.
+
+With S[t, s] = exp(L_t - L_s) (q_t k_s) scale_s for s < t, the gradient of the decay sums is
+``dL_t = q_t dq_t - k_t dk_t`` (without the diagonal's part), because S is a product of q_t and k_s; what enters and
+leaves the chunk fits in too. Both terms are made of the same rounded factors, so what cancels does so exactly.
+
+No atomics: gradients of parameters are summed per chunk here, and over chunks in a fixed order by the caller.
+Shape letters and arrays as in ``mamba3_triton_forward``; W columns of ``partials[B * K, W]``:
+B_bias[H, N], C_bias[H, N], B_norm[G, N], C_norm[G, N], D[H], dt_bias[H].
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from golfreg.builtin.kernels.mamba3_triton_common import (
+    PI,
+    apart,
+    decay_and_slope,
+    exp,
+    load_phase,
+    load_rotation,
+    pin,
+    sigmoid,
+    sums,
+    swapped,
+    tanh,
+    together,
+)
+
+
+@triton.jit
+def state_gradients_kernel(
+    dprojected, bc, scalars, first, C_bias, phase, dh1, dstates, dh0,
+    out_stride_b, T, T_pad, n_chunks, out_stride_t: tl.constexpr,
+    H: tl.constexpr, G: tl.constexpr, P: tl.constexpr, N: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+    STARTS: tl.constexpr, FINAL: tl.constexpr, PRECISION: tl.constexpr, FAST: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    """dstates[B, H, K, P, N]: of the state that leaves chunk K; dh0: of the state that enters the first."""
+    head = tl.program_id(0)
+    batch = tl.program_id(1).to(tl.int64)
+    DT: tl.constexpr = dprojected.dtype.element_ty
+    bh = batch * H + head
+    i = tl.arange(0, C)
+    n = tl.arange(0, N)
+    p = tl.arange(0, P)
+    r = tl.arange(0, N // 2)
+    tile = p[:, None] * N + n[None, :]
+    out_tile = i[:, None] * out_stride_t + p[None, :]
+    bc_tile = i[:, None] * (2 * G * N) + n[None, :]
+    bias = tl.load(C_bias + head * N + n).to(tl.float32)
+    bc += batch * T_pad * (2 * G * N) + (G + head // (H // G)) * N
+    dprojected += batch * out_stride_b + (H + head) * P
+    dstates += bh * n_chunks * P * N
+    acc = tl.load(dh1 + bh * P * N + tile) if FINAL else tl.zeros((P, N), tl.float32)
+
+    for step in tl.range(0, n_chunks, num_stages=STAGES):
+        chunk = n_chunks - 1 - step
+        t = chunk * C + i
+        valid = (t < T)[:, None]
+        tl.store(dstates + chunk * P * N + tile, acc)
+        dy = tl.load(dprojected + chunk * C * out_stride_t + out_tile, mask=valid, other=0.0)
+        c = tl.load(bc + chunk * C * (2 * G * N) + bc_tile).to(tl.float32)
+        cos, sin = load_rotation(phase + (bh * T_pad + chunk * C) * R, i, r, R, C, N, FAST and DT != tl.float32)
+        entering = tl.exp(tl.load(scalars + bh * T_pad + t))
+        kept = tl.exp(tl.load(scalars + bh * T_pad + chunk * C + C - 1))
+        if STARTS:
+            entering = tl.where(tl.load(first + batch * T_pad + t) < 0, entering, 0.0)
+            kept = tl.where(tl.load(first + batch * T_pad + chunk * C + C - 1) < 0, kept, 0.0)
+        c = c + bias[None, :]
+        q = pin(((c * cos + swapped(c, C, N) * sin) * entering[:, None]).to(DT), FAST)
+        acc = tl.dot(tl.trans(dy), q, acc=acc * kept, input_precision=PRECISION)
+    tl.store(dh0 + bh * P * N + tile, acc)
+
+
+@triton.jit
+def _norm_backward(x_at, out_at, norm, mask, g0, g1, partial, eps, C: tl.constexpr, N: tl.constexpr):
+    """Gradient of the RMS norm's input, written to ``out_at``; of its weight, summed over the chunk."""
+    n = tl.arange(0, N)
+    g = together(g0, g1, C, N)
+    x = tl.load(x_at, mask=mask, other=0.0).to(tl.float32)
+    rstd = tl.rsqrt(tl.sum(x * x, 1) / N + eps)[:, None]
+    x = x * rstd
+    tl.store(partial + n, tl.sum(g * x, 0))
+    g = g * tl.load(norm + n).to(tl.float32)[None, :]
+    tl.store(out_at, (g - x * (tl.sum(g * x, 1) / N)[:, None]) * rstd, mask=mask)
+
+
+@triton.jit
+def _same_document(sum_later, document_later, sum_now, document_now):
+    """Combines two neighbouring runs of positions in a sum that restarts with each document."""
+    return sum_now + tl.where(document_later == document_now, sum_later, 0.0), document_now
+
+
+@triton.jit
+def _sum_over_time(dphi, first_C, STARTS: tl.constexpr):
+    """From dphi[C, N/2]: sums over the later positions of the document in the chunk, and the sum [N/2] over the
+    document that began before the chunk."""
+    if STARTS:
+        document = tl.broadcast_to(first_C[:, None], dphi.shape)
+        later_sum, _ = tl.associative_scan((dphi, document), 0, _same_document, reverse=True)
+        dphi = tl.where((first_C < 0)[:, None], dphi, 0.0)
+    else:
+        later_sum = tl.cumsum(dphi, 0, reverse=True)
+    return later_sum, tl.sum(dphi, 0)
+
+
+@triton.jit
+def query_gradients_kernel(
+    projected, bc, scalars, first, B_bias, C_bias, C_norm, D, phase, states, dout,
+    dprojected, dscalars, dangle, dphase, partials,
+    stride_b, out_stride_b, T, T_pad, scalar_stride, n_chunks, eps, stride_t: tl.constexpr, out_stride_t: tl.constexpr,
+    B_col: tl.constexpr, angle_col: tl.constexpr, width: tl.constexpr,
+    H: tl.constexpr, G: tl.constexpr, P: tl.constexpr, N: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+    STARTS: tl.constexpr, FINAL: tl.constexpr, PRECISION: tl.constexpr, FAST: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    """z and C of dprojected, and in the columns of x the gradient of the output before its gate, which the two kernels
+    after this one read. Of dscalars: plane 0 the queries' part of the decay sums' gradient, 1 dy_t x_t,
+    2 dt by the phase. dangle[B, G, T_pad, R] and dphase[B, H, K, R]: the queries' part."""
+    chunk = tl.program_id(0)
+    batch = tl.program_id(1).to(tl.int64)
+    group = tl.program_id(2)
+    DT: tl.constexpr = projected.dtype.element_ty
+    EXACT: tl.constexpr = DT == tl.float32
+    i = tl.arange(0, C)
+    n = tl.arange(0, N)
+    p = tl.arange(0, P)
+    r = tl.arange(0, N // 2)
+    t = chunk * C + i
+    valid = (t < T)[:, None]
+    start = batch * T_pad + chunk * C
+    projected += batch * stride_b + (chunk * C).to(tl.int64) * stride_t
+    dprojected += batch * out_stride_b + (chunk * C).to(tl.int64) * out_stride_t
+    bc += start * (2 * G * N) + group * N
+    partials += (batch * n_chunks + chunk) * width
+    tile = p[:, None] * N + n[None, :]
+    in_tile = i[:, None] * stride_t + p[None, :]
+    out_tile = i[:, None] * out_stride_t + p[None, :]
+    bc_tile = i[:, None] * (2 * G * N) + n[None, :]
+    if STARTS:
+        first_C = tl.load(first + start + i)
+    dout += (batch * T + chunk * C) * (H * P)
+    dangle += ((batch * G + group) * T_pad + chunk * C) * R
+    do_tile = i[:, None] * (H * P) + p[None, :]
+    angle_at = projected + angle_col + i[:, None] * stride_t + r[None, :]
+    dc0 = tl.zeros((C, N // 2), tl.float32)
+    dc1 = tl.zeros((C, N // 2), tl.float32)
+    dangle_acc = tl.zeros((C, N // 2), tl.float32)
+
+    for head in tl.range(group * (H // G), (group + 1) * (H // G), num_stages=STAGES):
+        bh = batch * H + head
+        zero = head // H  # keeps the masks out of registers: the compiler cannot hoist them from the loop
+        cell = scalars + bh * T_pad + chunk * C + i
+        dcell = dscalars + bh * T_pad + chunk * C + i
+        decay = tl.load(cell)
+        gamma = tl.load(cell + scalar_stride)
+        scale = tl.load(cell + 2 * scalar_stride)
+        entering = tl.exp(decay)
+        seen = i[None, :] + zero < i[:, None]
+        if STARTS:
+            entering = tl.where(first_C < 0, entering, 0.0)
+            seen = seen & (i[None, :] >= first_C[:, None])
+        # The rotated keys are made again below: that is cheaper than the registers that they would hold meanwhile.
+        # The barriers keep the compiler from loading everything first.
+        rotation_at = phase + (bh * T_pad + chunk * C) * R
+        cos, sin = load_rotation(rotation_at, i, r, R, C, N, FAST and not EXACT)
+        c = tl.load(bc + G * N + bc_tile).to(tl.float32) + tl.load(C_bias + head * N + n).to(tl.float32)[None, :]
+        q = pin((c * cos + swapped(c, C, N) * sin).to(DT), FAST)
+        tl.debug_barrier()
+        b = tl.load(bc + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + n).to(tl.float32)[None, :]
+        k = pin(((b * cos + swapped(b, C, N) * sin) * scale[:, None]).to(DT), FAST)
+        tl.debug_barrier()
+        own = tl.load(D + head).to(tl.float32) + gamma * tl.load(cell + 4 * scalar_stride)
+        x = tl.load(projected + (H * P + head * P) + in_tile, mask=valid, other=0.0)
+        z = tl.load(projected + head * P + in_tile, mask=valid, other=0.0).to(tl.float32)
+        do = tl.load(dout + head * P + do_tile, mask=valid, other=0.0).to(tl.float32)
+        gate = sigmoid(z, FAST)
+        dy = pin((do * z * gate).to(DT), FAST)
+        dgate = pin((do * gate * (1.0 + z * (1.0 - gate))).to(DT), FAST)
+        own_dyx = tl.sum(dy.to(tl.float32) * x.to(tl.float32), 1)
+        tl.store(dprojected + (H * P + head * P) + out_tile, dy, mask=valid)
+        tl.store(dcell + scalar_stride, own_dyx)
+        tl.store(partials + (2 * H + 2 * G) * N + head, tl.sum(own_dyx, 0))
+
+        state = tl.load(states + (bh * n_chunks + chunk) * P * N + tile)
+        ratio = tl.where(seen, exp(decay[:, None] - decay[None, :], FAST), 0.0)
+        weight = (tl.dot(q, tl.trans(k), input_precision=PRECISION) * ratio).to(DT)
+        dweight = (tl.dot(dy, tl.trans(x), input_precision=PRECISION) * ratio).to(DT)
+        y = tl.dot(q, tl.trans(state), input_precision=PRECISION) * entering[:, None]
+        y = tl.dot(weight, x, acc=y, input_precision=PRECISION) + own[:, None] * x.to(tl.float32)
+        tl.store(dprojected + head * P + out_tile, y * dgate.to(tl.float32), mask=valid)
+
+        dq = tl.dot(dy, state, input_precision=PRECISION) * entering[:, None]
+        dq = tl.dot(dweight, k, acc=dq, input_precision=PRECISION)
+        tl.store(dcell, tl.sum(q.to(tl.float32) * dq, 1))
+        tl.debug_barrier()
+        # Read back rather than kept, which leaves the compiler free to choose the layout.
+        own_d = (tl.load(cell + scalar_stride) * tl.load(dcell + scalar_stride))[:, None]
+        cos, sin = load_phase(rotation_at, i, r, R, FAST and not EXACT)
+        b0, b1 = apart(
+            tl.load(bc + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + n).to(tl.float32)[None, :], C, N
+        )
+        c0, c1 = apart(
+            tl.load(bc + G * N + bc_tile).to(tl.float32) + tl.load(C_bias + head * N + n).to(tl.float32)[None, :], C, N
+        )
+        dq0, dq1 = apart(dq, C, N)
+        g0 = dq0 * cos + dq1 * sin + own_d * b0
+        g1 = dq1 * cos - dq0 * sin + own_d * b1
+        tl.store(partials + (H + head) * N + 2 * r, tl.sum(g0, 0))
+        tl.store(partials + (H + head) * N + 2 * r + 1, tl.sum(g1, 0))
+        dc0 += g0
+        dc1 += g1
+        dphi = c0 * g1 - c1 * g0
+        dt = tl.load(cell + 3 * scalar_stride)
+        later_sum, total = _sum_over_time(dphi, first_C if STARTS else i, STARTS)
+        dangle_acc += dt[:, None] * later_sum
+        tl.store(dphase + (bh * n_chunks + chunk) * R + r, total, mask=r < R)
+        angle = tl.load(angle_at, mask=valid & (r < R)[None, :], other=0.0).to(tl.float32)
+        tl.store(dcell + 2 * scalar_stride, tl.sum((2.0 * sigmoid(2.0 * angle, FAST) - 1.0) * later_sum, 1) * PI)
+
+    tl.store(dangle + i[:, None] * R + r[None, :], dangle_acc, mask=(r < R)[None, :] & (i >= 0)[:, None])
+    C_at = projected + (B_col + (G + group) * N) + i[:, None] * stride_t + n[None, :]
+    out_at = dprojected + (B_col + (G + group) * N) + i[:, None] * out_stride_t + n[None, :]
+    _norm_backward(C_at, out_at, C_norm, valid, dc0, dc1, partials + (2 * H + G + group) * N, eps, C, N)
+
+
+@triton.jit
+def key_gradients_kernel(
+    projected, bc, scalars, first, B_bias, C_bias, B_norm, D, phase, dstates, states, dk_final, dv_final,
+    dprojected, dscalars, dangle, dphase, partials,
+    stride_b, out_stride_b, T, T_pad, scalar_stride, n_chunks, eps, stride_t: tl.constexpr, out_stride_t: tl.constexpr,
+    B_col: tl.constexpr, angle_col: tl.constexpr, width: tl.constexpr,
+    H: tl.constexpr, G: tl.constexpr, P: tl.constexpr, N: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+    STARTS: tl.constexpr, FINAL: tl.constexpr, PRECISION: tl.constexpr, FAST: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    """x and B of dprojected. Of dscalars: plane 3 what remains of the decay sums' gradient, 4 scale, 5 dt by the phase.
+    dangle and dphase: the keys' part."""
+    chunk = tl.program_id(0)
+    batch = tl.program_id(1).to(tl.int64)
+    group = tl.program_id(2)
+    DT: tl.constexpr = projected.dtype.element_ty
+    EXACT: tl.constexpr = DT == tl.float32
+    i = tl.arange(0, C)
+    n = tl.arange(0, N)
+    p = tl.arange(0, P)
+    r = tl.arange(0, N // 2)
+    t = chunk * C + i
+    valid = (t < T)[:, None]
+    start = batch * T_pad + chunk * C
+    projected += batch * stride_b + (chunk * C).to(tl.int64) * stride_t
+    dprojected += batch * out_stride_b + (chunk * C).to(tl.int64) * out_stride_t
+    bc += start * (2 * G * N) + group * N
+    partials += (batch * n_chunks + chunk) * width
+    tile = p[:, None] * N + n[None, :]
+    in_tile = i[:, None] * stride_t + p[None, :]
+    out_tile = i[:, None] * out_stride_t + p[None, :]
+    bc_tile = i[:, None] * (2 * G * N) + n[None, :]
+    if STARTS:
+        first_C = tl.load(first + start + i)
+    dangle += ((batch * G + group) * T_pad + chunk * C) * R
+    if STARTS:
+        first_end = tl.load(first + start + C - 1)
+    angle_at = projected + angle_col + i[:, None] * stride_t + r[None, :]
+    db0 = tl.zeros((C, N // 2), tl.float32)
+    db1 = tl.zeros((C, N // 2), tl.float32)
+    dangle_acc = tl.zeros((C, N // 2), tl.float32)
+
+    for head in tl.range(group * (H // G), (group + 1) * (H // G), num_stages=STAGES):
+        bh = batch * H + head
+        zero = head // H
+        cell = scalars + bh * T_pad + chunk * C + i
+        dcell = dscalars + bh * T_pad + chunk * C + i
+        decay = tl.load(cell)
+        gamma = tl.load(cell + scalar_stride)
+        scale = tl.load(cell + 2 * scalar_stride)
+        own = tl.load(D + head).to(tl.float32) + gamma * tl.load(cell + 4 * scalar_stride)
+        decay_end = tl.load(scalars + bh * T_pad + chunk * C + C - 1)
+        leaving = tl.exp(decay_end - decay)
+        kept = tl.exp(decay_end)
+        seen = i[:, None] + zero < i[None, :]
+        if STARTS:
+            leaving = tl.where(i >= first_end, leaving, 0.0)
+            kept = tl.where(first_end < 0, kept, 0.0)
+            seen = seen & (i[:, None] >= first_C[None, :])
+        # The rotated keys are made again below: that is cheaper than the registers that they would hold meanwhile.
+        # The barriers keep the compiler from loading everything first.
+        rotation_at = phase + (bh * T_pad + chunk * C) * R
+        cos, sin = load_rotation(rotation_at, i, r, R, C, N, FAST and not EXACT)
+        c = tl.load(bc + G * N + bc_tile).to(tl.float32) + tl.load(C_bias + head * N + n).to(tl.float32)[None, :]
+        q = pin((c * cos + swapped(c, C, N) * sin).to(DT), FAST)
+        tl.debug_barrier()
+        b = tl.load(bc + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + n).to(tl.float32)[None, :]
+        k = pin(((b * cos + swapped(b, C, N) * sin) * scale[:, None]).to(DT), FAST)
+        tl.debug_barrier()
+        x = tl.load(projected + (H * P + head * P) + in_tile, mask=valid, other=0.0)
+        dy = tl.load(dprojected + (H * P + head * P) + out_tile, mask=valid, other=0.0)
+        dstate = tl.load(dstates + (bh * n_chunks + chunk) * P * N + tile)
+
+        # Rows are the earlier positions s, columns the later t.
+        ratio = tl.where(seen, exp(decay[None, :] - decay[:, None], FAST), 0.0)
+        weight = (tl.dot(k, tl.trans(q), input_precision=PRECISION) * ratio).to(DT)
+        dweight = (tl.dot(x, tl.trans(dy), input_precision=PRECISION) * ratio).to(DT)
+        dx = tl.dot(k, tl.trans(dstate), input_precision=PRECISION) * leaving[:, None]
+        dx = tl.dot(weight, dy, acc=dx, input_precision=PRECISION) + own[:, None] * dy.to(tl.float32)
+        if FINAL:
+            dx += tl.where((t == T - 1)[:, None], tl.load(dv_final + bh * P + p)[None, :], 0.0)
+        tl.store(dprojected + (H * P + head * P) + out_tile, dx, mask=valid)
+
+        # ``dk`` lacks the factor scale.
+        dk = tl.dot(x, dstate, input_precision=PRECISION) * leaving[:, None]
+        into_state = tl.sum(tl.sum(k.to(tl.float32) * dk, 1), 0)
+        state = tl.load(states + (bh * n_chunks + chunk) * P * N + tile).to(tl.float32)
+        into_state += kept * tl.sum(tl.sum(state * dstate.to(tl.float32), 1), 0)
+        dk = tl.dot(dweight, q, acc=dk, input_precision=PRECISION)
+        tl.store(dcell + 3 * scalar_stride, tl.where(i == C - 1, into_state, 0.0) - tl.sum(k.to(tl.float32) * dk, 1))
+        tl.debug_barrier()
+        own_d = (tl.load(cell + scalar_stride) * tl.load(dcell + scalar_stride))[:, None]
+        scale = tl.load(cell + 2 * scalar_stride)
+        cos, sin = load_phase(rotation_at, i, r, R, FAST and not EXACT)
+        b0, b1 = apart(
+            tl.load(bc + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + n).to(tl.float32)[None, :], C, N
+        )
+        c0, c1 = apart(
+            tl.load(bc + G * N + bc_tile).to(tl.float32) + tl.load(C_bias + head * N + n).to(tl.float32)[None, :], C, N
+        )
+        dk0, dk1 = apart(dk, C, N)
+        g0 = dk0 * cos + dk1 * sin
+        g1 = dk1 * cos - dk0 * sin
+        tl.store(dcell + 4 * scalar_stride, tl.sum(b0 * g0 + b1 * g1, 1))
+        g0 = g0 * scale[:, None] + own_d * c0
+        g1 = g1 * scale[:, None] + own_d * c1
+        if FINAL:
+            is_last = (t == T - 1)[:, None]
+            e0 = tl.where(is_last, tl.load(dk_final + bh * N + 2 * r)[None, :], 0.0)
+            e1 = tl.where(is_last, tl.load(dk_final + bh * N + 2 * r + 1)[None, :], 0.0)
+            g0 += e0 * cos + e1 * sin
+            g1 += e1 * cos - e0 * sin
+        tl.store(partials + head * N + 2 * r, tl.sum(g0, 0))
+        tl.store(partials + head * N + 2 * r + 1, tl.sum(g1, 0))
+        db0 += g0
+        db1 += g1
+        dphi = b0 * g1 - b1 * g0
+        dt = tl.load(cell + 3 * scalar_stride)
+        later_sum, total = _sum_over_time(dphi, first_C if STARTS else i, STARTS)
+        dangle_acc += dt[:, None] * later_sum
+        tl.store(dphase + (bh * n_chunks + chunk) * R + r, total, mask=r < R)
+        angle = tl.load(angle_at, mask=valid & (r < R)[None, :], other=0.0).to(tl.float32)
+        tl.store(dcell + 5 * scalar_stride, tl.sum((2.0 * sigmoid(2.0 * angle, FAST) - 1.0) * later_sum, 1) * PI)
+
+    tl.store(dangle + i[:, None] * R + r[None, :], dangle_acc, mask=(r < R)[None, :] & (i >= 0)[:, None])
+    B_at = projected + (B_col + group * N) + i[:, None] * stride_t + n[None, :]
+    out_at = dprojected + (B_col + group * N) + i[:, None] * out_stride_t + n[None, :]
+    _norm_backward(B_at, out_at, B_norm, valid, db0, db1, partials + (2 * H + group) * N, eps, C, N)
+
+
+@triton.jit
+def phase_carry_kernel(
+    dphase, first, dphi1, carry, dphi0, T_pad, n_chunks, part_stride,
+    H: tl.constexpr, R: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, BLOCK: tl.constexpr,
+    STARTS: tl.constexpr, FINAL: tl.constexpr,
+):  # fmt: skip
+    """carry[B, H, K, R]: gradient of the phase at the end of chunk K, from the chunks after it in its document."""
+    head = tl.program_id(0)
+    batch = tl.program_id(1).to(tl.int64)
+    bh = batch * H + head
+    i = tl.arange(0, BLOCK)
+    r = tl.arange(0, RP)
+    total = tl.load(dphi1 + bh * R + r, mask=r < R, other=0.0) if FINAL else tl.zeros((RP,), tl.float32)
+    n_blocks = tl.cdiv(n_chunks, BLOCK)
+    for step in range(n_blocks):
+        chunk = (n_blocks - 1 - step) * BLOCK + i
+        at = (bh * n_chunks + chunk)[:, None] * R + r[None, :]
+        mask = (chunk < n_chunks)[:, None] & (r < R)[None, :]
+        own = tl.load(dphase + at, mask=mask, other=0.0) + tl.load(dphase + part_stride + at, mask=mask, other=0.0)
+        after = i[None, :] > i[:, None]
+        if STARTS:
+            end = tl.load(first + batch * T_pad + chunk * C + C - 1, mask=chunk < n_chunks, other=-1)
+            broken = tl.where(end >= 0, i, BLOCK)
+            until = tl.min(tl.where(after, broken[None, :], BLOCK), axis=1)
+            whole = tl.min(broken)
+            after = after & (i[None, :] <= until[:, None])
+            passing = tl.where((until == BLOCK)[:, None], total[None, :], 0.0)
+            total = tl.sum(tl.where((i <= whole)[:, None], own, 0.0), 0) + tl.where(whole == BLOCK, total, 0.0)
+        else:
+            passing = total[None, :]
+            total = total + tl.sum(own, 0)
+        tl.store(carry + at, sums(after, own, True, "tf32x3") + passing, mask=mask)
+    tl.store(dphi0 + bh * R + r, total, mask=r < R)
+
+
+@triton.jit
+def finish_kernel(
+    projected, dt_bias, starts, scalars, dscalars, first, dangle, carry, dsg0, dprojected, partials,
+    stride_b, out_stride_b, T, T_pad, scalar_stride, n_chunks, a_floor, stride_t: tl.constexpr,
+    out_stride_t: tl.constexpr, dt_col: tl.constexpr, width: tl.constexpr,
+    H: tl.constexpr, G: tl.constexpr, R: tl.constexpr, HP: tl.constexpr, RP: tl.constexpr, C: tl.constexpr,
+    HEAVY: tl.constexpr, STARTS: tl.constexpr, INITIAL: tl.constexpr,
+):  # fmt: skip
+    """The columns dt, A, trap and angle of dprojected, and the chunk's part of dt_bias's gradient."""
+    chunk = tl.program_id(0)
+    batch = tl.program_id(1).to(tl.int64)
+    i = tl.arange(0, C)
+    h = tl.arange(0, HP)
+    r = tl.arange(0, RP)
+    t = chunk * C + i
+    row = projected + batch * stride_b + t * stride_t
+    out_row = dprojected + batch * out_stride_b + t * out_stride_t
+    heads = (h < H)[None, :]
+    here = (t < T)[:, None] & heads
+    own = (batch * H + h)[None, :] * T_pad + t[:, None]
+
+    later = i[:, None] <= i[None, :]
+    before = (t > 0) & (t < T)
+    leaves = i >= 0
+    if STARTS:
+        later = later & (i[:, None] >= tl.load(first + batch * T_pad + t)[None, :])
+        before = before & (tl.load(starts + batch * T + t, mask=t < T, other=1) == 0)
+        leaves = i >= tl.load(first + batch * T_pad + chunk * C + C - 1)
+    ddecay = tl.load(dscalars + own, mask=heads, other=0.0)
+    ddecay += tl.load(dscalars + 3 * scalar_stride + own, mask=heads, other=0.0)
+    dlog = sums(later, ddecay, True, "tf32x3")
+    dgamma = tl.load(dscalars + scalar_stride + own, mask=heads, other=0.0)
+    dgamma *= tl.load(scalars + 4 * scalar_stride + own, mask=heads, other=0.0)
+    dgamma += tl.load(dscalars + 4 * scalar_stride + own, mask=heads, other=0.0)
+    dbeta = tl.load(dscalars + 4 * scalar_stride + own - 1, mask=before[:, None] & heads, other=0.0)
+    if INITIAL:
+        entering = tl.load(dsg0 + batch * H + h, mask=h < H, other=0.0)
+        dbeta += tl.where((t == 0)[:, None], entering[None, :], 0.0)
+
+    # The phase: what later chunks add reaches every position of the chunk's last document.
+    carry_at = carry + ((batch * H + h) * n_chunks + chunk)[:, None] * R + r[None, :]
+    carry_HR = tl.load(carry_at, mask=(h < H)[:, None] & (r < R)[None, :], other=0.0)
+    angles = (t < T)[:, None] & (r < R)[None, :]
+    tanh_angle = tanh(tl.load(row[:, None] + (dt_col + 3 * H + r)[None, :], mask=angles, other=0.0).to(tl.float32))
+    dt = tl.load(scalars + 3 * scalar_stride + own, mask=heads, other=0.0)
+    dturn = tl.dot(tl.where(leaves[:, None], dt, 0.0), carry_HR, input_precision="tf32x3")
+    for part in range(2):
+        for group in range(G):
+            at = (((part * tl.num_programs(1) + batch) * G + group) * T_pad + t)[:, None] * R + r[None, :]
+            dturn += tl.load(dangle + at, mask=angles, other=0.0)
+    dangle_raw = (1.0 - tanh_angle * tanh_angle) * dturn * PI
+    tl.store(out_row[:, None] + (dt_col + 3 * H + r)[None, :], dangle_raw, mask=angles)
+    ddt = tl.dot(tanh_angle, tl.trans(carry_HR), input_precision="tf32x3")
+    ddt = tl.where(leaves[:, None], ddt, 0.0) * PI
+    ddt += tl.load(dscalars + 2 * scalar_stride + own, mask=heads, other=0.0)
+    ddt += tl.load(dscalars + 5 * scalar_stride + own, mask=heads, other=0.0)
+
+    cell = row[:, None] + (dt_col + h)[None, :]
+    out_cell = out_row[:, None] + (dt_col + h)[None, :]
+    bias = tl.load(dt_bias + h, mask=h < H, other=0.0).to(tl.float32)[None, :]
+    slope_dt = tl.sigmoid(tl.load(cell, mask=here, other=0.0).to(tl.float32) + bias)
+    A, slope_A = decay_and_slope(tl.load(cell + H, mask=here, other=0.0).to(tl.float32), a_floor, HEAVY)
+    lam = tl.sigmoid(tl.load(cell + 2 * H, mask=here, other=0.0).to(tl.float32))
+    ddt = (ddt + lam * dgamma + (1.0 - lam) * dbeta + A * dlog) * slope_dt
+    ddt = tl.where(here, ddt, 0.0)
+    tl.store(out_cell, ddt, mask=here)
+    tl.store(out_cell + H, dt * dlog * slope_A, mask=here)
+    tl.store(out_cell + 2 * H, dt * (dgamma - dbeta) * lam * (1.0 - lam), mask=here)
+    tl.store(partials + (batch * n_chunks + chunk) * width + width - H + h, tl.sum(ddt, 0), mask=h < H)
