@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,12 +76,13 @@ def run(
         _show_records(out, [(resume, _resume(out, resume))])
         return
 
-    import os
+    from golfreg.runner.recipes import choose_recipe, find_recipe
+    from golfreg.runner.settings import check_names
 
-    from golfreg.runner.plan import choose_recipe
-
-    path, why = choose_recipe(recipe, device)
     many = _seeds(seeds, seed)
+    # What is misspelt is said at once, before torch is imported to look for a GPU.
+    check_names(load_spec(find_recipe(recipe) if recipe else None, os.environ, sets or [], flags).spec)
+    path, why = choose_recipe(recipe, device)
     if not as_json:
         out.talk(why)
     loaded = load_spec(path, os.environ, sets or [], flags)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -30,8 +29,6 @@ from golfreg.registry.settings import make_config
 from golfreg.rules.ruleset import load_ruleset
 from golfreg.runner.settings import component_settings, unused_tables
 from golfreg.score.windows import parse_windows
-
-RECIPES_DIR = Path(__file__).parent.parent / "recipes"
 
 
 @dataclass(frozen=True)
@@ -64,28 +61,6 @@ class Planned:
             for prefix, table in tables.items()
             for key, value in table.items()
         ]
-
-
-def list_recipes() -> list[str]:
-    """Names of the shipped recipes."""
-    return sorted(path.stem for path in RECIPES_DIR.glob("*.toml"))
-
-
-def choose_recipe(name: str | None, device: str | None) -> tuple[Path, str]:
-    """The recipe's file, and a sentence that says which it is and why."""
-    if name is not None:
-        shipped = RECIPES_DIR / f"{name}.toml"
-        if name in list_recipes():
-            return shipped, f"recipe `{name}`, as asked"
-        if name.endswith(".toml") or os.sep in name:
-            return Path(name), f"recipe `{name}`, as asked"
-        near = difflib.get_close_matches(name, list_recipes(), n=1)
-        guess = f"did you mean `{near[0]}`?" if near else f"shipped: {', '.join(list_recipes())}"
-        raise ConfigError(f"there is no recipe `{name}`", f"{guess}; or give a path that ends in .toml")
-    if device != "cpu" and torch.cuda.is_available():
-        return RECIPES_DIR / "gpu-150s.toml", f"recipe `gpu-150s`: {torch.cuda.get_device_name(0)} was found"
-    why = "the CPU was asked for" if device == "cpu" else "no GPU was found"
-    return RECIPES_DIR / "smoke.toml", f"recipe `smoke`: {why}; its score compares only within its track"
 
 
 def make_plan(loaded: Loaded) -> Planned:

@@ -12,8 +12,11 @@ from typing import Any
 
 from golfreg.api import Component
 from golfreg.config.load import DEFAULT, Loaded, Origin, unknown_key
+from golfreg.config.spec import RunSpec
 from golfreg.registry.host import get_host
 from golfreg.registry.records import Registered
+from golfreg.registry.resolve import resolve
+from golfreg.rules.ruleset import load_ruleset
 
 
 def component_settings(
@@ -45,6 +48,13 @@ def component_settings(
     for _, _, key, value, text in sorted(candidates, key=lambda c: c[:2]):
         values[key], origins[key] = value, text
     return values, origins
+
+
+def check_names(spec: RunSpec) -> None:
+    """Raise for a component or ruleset that nobody provides, importing no target."""
+    load_ruleset(spec.ruleset)
+    for kind in ("architecture", "quantizer", "codec", "corpus"):
+        resolve(kind, getattr(spec.components, kind).partition(":")[0])
 
 
 def defaults_of(descriptor: Component) -> Mapping[str, Any]:

@@ -5,7 +5,8 @@ import pytest
 from golfreg.api.errors import ConfigError, EnvironmentFault, InputError, UnknownComponentError
 from golfreg.config.load import load_spec
 from golfreg.config.plan import plan_to_dict, read_plan
-from golfreg.runner.plan import Planned, choose_recipe, list_recipes, make_plan
+from golfreg.runner.plan import Planned, make_plan
+from golfreg.runner.recipes import choose_recipe, list_recipes
 from golfreg.runner.rundir import create, locked, stage_result
 
 SMALL = ["architecture.n_layers=2", "architecture.d_model=64", "train.device=cpu"]

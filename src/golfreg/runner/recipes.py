@@ -1,0 +1,40 @@
+"""Which recipe a run starts from. Imports torch only to look for a GPU, when nothing else decides."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from golfreg.api.errors import ConfigError
+
+RECIPES_DIR = Path(__file__).parent.parent / "recipes"
+
+
+def list_recipes() -> list[str]:
+    """Names of the shipped recipes."""
+    return sorted(path.stem for path in RECIPES_DIR.glob("*.toml"))
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a recipe that was asked for. ConfigError for an unknown name, with the nearest one."""
+    if name in list_recipes():
+        return RECIPES_DIR / f"{name}.toml"
+    if name.endswith(".toml") or os.sep in name:
+        return Path(name)
+    near = difflib.get_close_matches(name, list_recipes(), n=1)
+    guess = f"did you mean `{near[0]}`?" if near else f"shipped: {', '.join(list_recipes())}"
+    raise ConfigError(f"there is no recipe `{name}`", f"{guess}; or give a path that ends in .toml")
+
+
+def choose_recipe(name: str | None, device: str | None) -> tuple[Path, str]:
+    """The recipe's file, and a sentence that says which it is and why."""
+    if name is not None:
+        return find_recipe(name), f"recipe `{name}`, as asked"
+    if device != "cpu":
+        import torch
+
+        if torch.cuda.is_available():
+            return find_recipe("gpu-150s"), f"recipe `gpu-150s`: {torch.cuda.get_device_name(0)} was found"
+    why = "the CPU was asked for" if device == "cpu" else "no GPU was found"
+    return find_recipe("smoke"), f"recipe `smoke`: {why}; its score compares only within its track"
