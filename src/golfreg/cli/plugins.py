@@ -9,10 +9,9 @@ import typer
 
 from golfreg.api import KINDS, AnswerIsNo, UnknownComponentError
 from golfreg.cli.out import Out, plain
-from golfreg.registry.host import DISABLE_VARIABLE, Host, get_host
-from golfreg.registry.resolve import check_kind, resolve
 
 if TYPE_CHECKING:
+    from golfreg.registry.host import Host
     from golfreg.registry.records import Registered
 
 app = typer.Typer(
@@ -38,6 +37,9 @@ def list_(kind: Kind = None, as_json: AsJson = False) -> None:
 
     Example: golfreg plugins list --kind codec --json
     """
+    from golfreg.registry.host import DISABLE_VARIABLE, get_host
+    from golfreg.registry.resolve import check_kind
+
     if kind is not None:
         check_kind(kind)
     out = Out(as_json)
@@ -100,6 +102,7 @@ def show(
     Example: golfreg plugins show mamba3 --kind mixer
     """
     from golfreg.cli.show_component import details, print_details
+    from golfreg.registry.host import get_host
 
     out = Out(as_json)
     host = get_host()
@@ -122,6 +125,8 @@ def check(
 
     Example: golfreg plugins check zstd --kind codec
     """
+    from golfreg.registry.host import get_host
+    from golfreg.registry.resolve import resolve
     from golfreg.testing.kit import run_checks
 
     out = Out(as_json)
@@ -149,6 +154,8 @@ def check(
 
 def _named(host: Host, name: str, kind: str | None) -> list[Registered]:
     """Every component of that name; kinds share names, and a conflict is shown rather than refused."""
+    from golfreg.registry.resolve import check_kind, resolve
+
     if kind is not None:
         check_kind(kind)
         found = host.named(kind, name)

@@ -43,9 +43,9 @@ def state_gradients_kernel(
     dprojected, bc, scalars, first, C_bias, phase, dh1, dstates, dh0,
     out_stride_b, T, T_pad, n_chunks, out_stride_t: tl.constexpr,
     H: tl.constexpr, G: tl.constexpr, P: tl.constexpr, N: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
-    STARTS: tl.constexpr, FINAL: tl.constexpr, PRECISION: tl.constexpr, FAST: tl.constexpr, STAGES: tl.constexpr,
+    S: tl.constexpr, STARTS: tl.constexpr, FINAL: tl.constexpr, PRECISION: tl.constexpr, FAST: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    """dstates[B, H, K, P, N]: of the state that leaves chunk K; dh0: of the state that enters the first."""
+    """dstates[B, H, K, S >= P, N]: of the state that leaves chunk K; dh0: of the state that enters the first."""
     head = tl.program_id(0)
     batch = tl.program_id(1).to(tl.int64)
     DT: tl.constexpr = dprojected.dtype.element_ty
@@ -60,14 +60,14 @@ def state_gradients_kernel(
     bias = tl.load(C_bias + head * N + n).to(tl.float32)
     bc += batch * T_pad * (2 * G * N) + (G + head // (H // G)) * N
     dprojected += batch * out_stride_b + (H + head) * P
-    dstates += bh * n_chunks * P * N
+    dstates += bh * n_chunks * S * N
     acc = tl.load(dh1 + bh * P * N + tile) if FINAL else tl.zeros((P, N), tl.float32)
 
     for step in tl.range(0, n_chunks, num_stages=STAGES):
         chunk = n_chunks - 1 - step
         t = chunk * C + i
         valid = (t < T)[:, None]
-        tl.store(dstates + chunk * P * N + tile, acc)
+        tl.store(dstates + chunk * S * N + tile, acc)
         dy = tl.load(dprojected + chunk * C * out_stride_t + out_tile, mask=valid, other=0.0)
         c = tl.load(bc + chunk * C * (2 * G * N) + bc_tile).to(tl.float32)
         cos, sin = load_rotation(phase + (bh * T_pad + chunk * C) * R, i, r, R, C, N, FAST and DT != tl.float32)
@@ -116,19 +116,18 @@ def _sum_over_time(dphi, first_C, STARTS: tl.constexpr):
 
 @triton.jit
 def query_gradients_kernel(
-    projected, bc, scalars, first, B_bias, C_bias, C_norm, D, phase, states, dout,
-    dprojected, dscalars, dangle, dphase, partials,
-    stride_b, out_stride_b, T, T_pad, scalar_stride, n_chunks, eps, stride_t: tl.constexpr, out_stride_t: tl.constexpr,
-    B_col: tl.constexpr, angle_col: tl.constexpr, width: tl.constexpr,
+    projected, bc, scalars, first, B_bias, C_bias, D, phase, states, dout, dq, dprojected, dscalars, partials,
+    stride_b, out_stride_b, T, T_pad, scalar_stride, n_chunks, stride_t: tl.constexpr, out_stride_t: tl.constexpr,
+    width: tl.constexpr,
     H: tl.constexpr, G: tl.constexpr, P: tl.constexpr, N: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
-    STARTS: tl.constexpr, FINAL: tl.constexpr, PRECISION: tl.constexpr, FAST: tl.constexpr, STAGES: tl.constexpr,
+    S: tl.constexpr, STARTS: tl.constexpr, FINAL: tl.constexpr, PRECISION: tl.constexpr, FAST: tl.constexpr,
+    HEADS: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    """z and C of dprojected, and in the columns of x the gradient of the output before its gate, which the two kernels
-    after this one read. Of dscalars: plane 0 the queries' part of the decay sums' gradient, 1 dy_t x_t,
-    2 dt by the phase. dangle[B, G, T_pad, R] and dphase[B, H, K, R]: the queries' part."""
-    chunk = tl.program_id(0)
-    batch = tl.program_id(1).to(tl.int64)
-    group = tl.program_id(2)
+    """dq[B, H, T_pad, N], rotated; z of dprojected, and in the columns of x the gradient of the output before its gate,
+    which the two kernels after this one read. Of dscalars: plane 0 the queries' part of the decay sums' gradient,
+    1 dy_t x_t."""
+    chunk = tl.program_id(1)
+    batch = tl.program_id(2).to(tl.int64)
     DT: tl.constexpr = projected.dtype.element_ty
     EXACT: tl.constexpr = DT == tl.float32
     i = tl.arange(0, C)
@@ -140,23 +139,19 @@ def query_gradients_kernel(
     start = batch * T_pad + chunk * C
     projected += batch * stride_b + (chunk * C).to(tl.int64) * stride_t
     dprojected += batch * out_stride_b + (chunk * C).to(tl.int64) * out_stride_t
-    bc += start * (2 * G * N) + group * N
-    partials += (batch * n_chunks + chunk) * width
+    bc += start * (2 * G * N)
     tile = p[:, None] * N + n[None, :]
     in_tile = i[:, None] * stride_t + p[None, :]
     out_tile = i[:, None] * out_stride_t + p[None, :]
     bc_tile = i[:, None] * (2 * G * N) + n[None, :]
+    key_tile = i[:, None] * N + n[None, :]
+    partials += (batch * n_chunks + chunk) * width
+    dout += (batch * T + chunk * C) * (H * P)
+    do_tile = i[:, None] * (H * P) + p[None, :]
     if STARTS:
         first_C = tl.load(first + start + i)
-    dout += (batch * T + chunk * C) * (H * P)
-    dangle += ((batch * G + group) * T_pad + chunk * C) * R
-    do_tile = i[:, None] * (H * P) + p[None, :]
-    angle_at = projected + angle_col + i[:, None] * stride_t + r[None, :]
-    dc0 = tl.zeros((C, N // 2), tl.float32)
-    dc1 = tl.zeros((C, N // 2), tl.float32)
-    dangle_acc = tl.zeros((C, N // 2), tl.float32)
 
-    for head in tl.range(group * (H // G), (group + 1) * (H // G), num_stages=STAGES):
+    for head in tl.range(tl.program_id(0) * HEADS, tl.program_id(0) * HEADS + HEADS, num_stages=STAGES):
         bh = batch * H + head
         zero = head // H  # keeps the masks out of registers: the compiler cannot hoist them from the loop
         cell = scalars + bh * T_pad + chunk * C + i
@@ -169,16 +164,13 @@ def query_gradients_kernel(
         if STARTS:
             entering = tl.where(first_C < 0, entering, 0.0)
             seen = seen & (i[None, :] >= first_C[:, None])
-        # The rotated keys are made again below: that is cheaper than the registers that they would hold meanwhile.
-        # The barriers keep the compiler from loading everything first.
+        bc_at = bc + (head // (H // G)) * N
         rotation_at = phase + (bh * T_pad + chunk * C) * R
         cos, sin = load_rotation(rotation_at, i, r, R, C, N, FAST and not EXACT)
-        c = tl.load(bc + G * N + bc_tile).to(tl.float32) + tl.load(C_bias + head * N + n).to(tl.float32)[None, :]
+        c = tl.load(bc_at + G * N + bc_tile).to(tl.float32) + tl.load(C_bias + head * N + n).to(tl.float32)[None, :]
         q = pin((c * cos + swapped(c, C, N) * sin).to(DT), FAST)
-        tl.debug_barrier()
-        b = tl.load(bc + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + n).to(tl.float32)[None, :]
+        b = tl.load(bc_at + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + n).to(tl.float32)[None, :]
         k = pin(((b * cos + swapped(b, C, N) * sin) * scale[:, None]).to(DT), FAST)
-        tl.debug_barrier()
         own = tl.load(D + head).to(tl.float32) + gamma * tl.load(cell + 4 * scalar_stride)
         x = tl.load(projected + (H * P + head * P) + in_tile, mask=valid, other=0.0)
         z = tl.load(projected + head * P + in_tile, mask=valid, other=0.0).to(tl.float32)
@@ -199,54 +191,25 @@ def query_gradients_kernel(
         y = tl.dot(weight, x, acc=y, input_precision=PRECISION) + own[:, None] * x.to(tl.float32)
         tl.store(dprojected + head * P + out_tile, y * dgate.to(tl.float32), mask=valid)
 
-        dq = tl.dot(dy, state, input_precision=PRECISION) * entering[:, None]
-        dq = tl.dot(dweight, k, acc=dq, input_precision=PRECISION)
-        tl.store(dcell, tl.sum(q.to(tl.float32) * dq, 1))
-        tl.debug_barrier()
-        # Read back rather than kept, which leaves the compiler free to choose the layout.
-        own_d = (tl.load(cell + scalar_stride) * tl.load(dcell + scalar_stride))[:, None]
-        cos, sin = load_phase(rotation_at, i, r, R, FAST and not EXACT)
-        b0, b1 = apart(
-            tl.load(bc + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + n).to(tl.float32)[None, :], C, N
-        )
-        c0, c1 = apart(
-            tl.load(bc + G * N + bc_tile).to(tl.float32) + tl.load(C_bias + head * N + n).to(tl.float32)[None, :], C, N
-        )
-        dq0, dq1 = apart(dq, C, N)
-        g0 = dq0 * cos + dq1 * sin + own_d * b0
-        g1 = dq1 * cos - dq0 * sin + own_d * b1
-        tl.store(partials + (H + head) * N + 2 * r, tl.sum(g0, 0))
-        tl.store(partials + (H + head) * N + 2 * r + 1, tl.sum(g1, 0))
-        dc0 += g0
-        dc1 += g1
-        dphi = c0 * g1 - c1 * g0
-        dt = tl.load(cell + 3 * scalar_stride)
-        later_sum, total = _sum_over_time(dphi, first_C if STARTS else i, STARTS)
-        dangle_acc += dt[:, None] * later_sum
-        tl.store(dphase + (bh * n_chunks + chunk) * R + r, total, mask=r < R)
-        angle = tl.load(angle_at, mask=valid & (r < R)[None, :], other=0.0).to(tl.float32)
-        tl.store(dcell + 2 * scalar_stride, tl.sum((2.0 * sigmoid(2.0 * angle, FAST) - 1.0) * later_sum, 1) * PI)
-
-    tl.store(dangle + i[:, None] * R + r[None, :], dangle_acc, mask=(r < R)[None, :] & (i >= 0)[:, None])
-    C_at = projected + (B_col + (G + group) * N) + i[:, None] * stride_t + n[None, :]
-    out_at = dprojected + (B_col + (G + group) * N) + i[:, None] * out_stride_t + n[None, :]
-    _norm_backward(C_at, out_at, C_norm, valid, dc0, dc1, partials + (2 * H + G + group) * N, eps, C, N)
+        dq_now = tl.dot(dy, state, input_precision=PRECISION) * entering[:, None]
+        dq_now = tl.dot(dweight, k, acc=dq_now, input_precision=PRECISION)
+        tl.store(dcell, tl.sum(q.to(tl.float32) * dq_now, 1))
+        tl.store(dq + (bh * T_pad + chunk * C) * N + key_tile, dq_now)
 
 
 @triton.jit
 def key_gradients_kernel(
-    projected, bc, scalars, first, B_bias, C_bias, B_norm, D, phase, dstates, states, dk_final, dv_final,
-    dprojected, dscalars, dangle, dphase, partials,
-    stride_b, out_stride_b, T, T_pad, scalar_stride, n_chunks, eps, stride_t: tl.constexpr, out_stride_t: tl.constexpr,
-    B_col: tl.constexpr, angle_col: tl.constexpr, width: tl.constexpr,
+    projected, bc, scalars, first, B_bias, C_bias, D, phase, states, dk_final, dv_final, dstates, dprojected, dscalars,
+    stride_b, out_stride_b, T, T_pad, scalar_stride, n_chunks, stride_t: tl.constexpr, out_stride_t: tl.constexpr,
+    width: tl.constexpr,
     H: tl.constexpr, G: tl.constexpr, P: tl.constexpr, N: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
-    STARTS: tl.constexpr, FINAL: tl.constexpr, PRECISION: tl.constexpr, FAST: tl.constexpr, STAGES: tl.constexpr,
+    S: tl.constexpr, STARTS: tl.constexpr, FINAL: tl.constexpr, PRECISION: tl.constexpr, FAST: tl.constexpr,
+    HEADS: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    """x and B of dprojected. Of dscalars: plane 3 what remains of the decay sums' gradient, 4 scale, 5 dt by the phase.
-    dangle and dphase: the keys' part."""
-    chunk = tl.program_id(0)
-    batch = tl.program_id(1).to(tl.int64)
-    group = tl.program_id(2)
+    """dk, rotated and without the factor scale, in place of dstates; x of dprojected. Of dscalars: plane 2 what remains
+    of the decay sums' gradient."""
+    chunk = tl.program_id(1)
+    batch = tl.program_id(2).to(tl.int64)
     DT: tl.constexpr = projected.dtype.element_ty
     EXACT: tl.constexpr = DT == tl.float32
     i = tl.arange(0, C)
@@ -258,25 +221,19 @@ def key_gradients_kernel(
     start = batch * T_pad + chunk * C
     projected += batch * stride_b + (chunk * C).to(tl.int64) * stride_t
     dprojected += batch * out_stride_b + (chunk * C).to(tl.int64) * out_stride_t
-    bc += start * (2 * G * N) + group * N
-    partials += (batch * n_chunks + chunk) * width
+    bc += start * (2 * G * N)
     tile = p[:, None] * N + n[None, :]
     in_tile = i[:, None] * stride_t + p[None, :]
     out_tile = i[:, None] * out_stride_t + p[None, :]
     bc_tile = i[:, None] * (2 * G * N) + n[None, :]
+    key_tile = i[:, None] * N + n[None, :]
     if STARTS:
         first_C = tl.load(first + start + i)
-    dangle += ((batch * G + group) * T_pad + chunk * C) * R
-    if STARTS:
         first_end = tl.load(first + start + C - 1)
-    angle_at = projected + angle_col + i[:, None] * stride_t + r[None, :]
-    db0 = tl.zeros((C, N // 2), tl.float32)
-    db1 = tl.zeros((C, N // 2), tl.float32)
-    dangle_acc = tl.zeros((C, N // 2), tl.float32)
 
-    for head in tl.range(group * (H // G), (group + 1) * (H // G), num_stages=STAGES):
+    for head in tl.range(tl.program_id(0) * HEADS, tl.program_id(0) * HEADS + HEADS, num_stages=STAGES):
         bh = batch * H + head
-        zero = head // H
+        zero = head // H  # keeps the masks out of registers: the compiler cannot hoist them from the loop
         cell = scalars + bh * T_pad + chunk * C + i
         dcell = dscalars + bh * T_pad + chunk * C + i
         decay = tl.load(cell)
@@ -291,19 +248,16 @@ def key_gradients_kernel(
             leaving = tl.where(i >= first_end, leaving, 0.0)
             kept = tl.where(first_end < 0, kept, 0.0)
             seen = seen & (i[:, None] >= first_C[None, :])
-        # The rotated keys are made again below: that is cheaper than the registers that they would hold meanwhile.
-        # The barriers keep the compiler from loading everything first.
+        bc_at = bc + (head // (H // G)) * N
         rotation_at = phase + (bh * T_pad + chunk * C) * R
         cos, sin = load_rotation(rotation_at, i, r, R, C, N, FAST and not EXACT)
-        c = tl.load(bc + G * N + bc_tile).to(tl.float32) + tl.load(C_bias + head * N + n).to(tl.float32)[None, :]
+        c = tl.load(bc_at + G * N + bc_tile).to(tl.float32) + tl.load(C_bias + head * N + n).to(tl.float32)[None, :]
         q = pin((c * cos + swapped(c, C, N) * sin).to(DT), FAST)
-        tl.debug_barrier()
-        b = tl.load(bc + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + n).to(tl.float32)[None, :]
+        b = tl.load(bc_at + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + n).to(tl.float32)[None, :]
         k = pin(((b * cos + swapped(b, C, N) * sin) * scale[:, None]).to(DT), FAST)
-        tl.debug_barrier()
         x = tl.load(projected + (H * P + head * P) + in_tile, mask=valid, other=0.0)
         dy = tl.load(dprojected + (H * P + head * P) + out_tile, mask=valid, other=0.0)
-        dstate = tl.load(dstates + (bh * n_chunks + chunk) * P * N + tile)
+        dstate = tl.load(dstates + (bh * n_chunks + chunk) * S * N + tile)
 
         # Rows are the earlier positions s, columns the later t.
         ratio = tl.where(seen, exp(decay[None, :] - decay[:, None], FAST), 0.0)
@@ -316,26 +270,81 @@ def key_gradients_kernel(
         tl.store(dprojected + (H * P + head * P) + out_tile, dx, mask=valid)
 
         # ``dk`` lacks the factor scale.
-        dk = tl.dot(x, dstate, input_precision=PRECISION) * leaving[:, None]
-        into_state = tl.sum(tl.sum(k.to(tl.float32) * dk, 1), 0)
+        dk_now = tl.dot(x, dstate, input_precision=PRECISION) * leaving[:, None]
+        into_state = tl.sum(tl.sum(k.to(tl.float32) * dk_now, 1), 0)
         state = tl.load(states + (bh * n_chunks + chunk) * P * N + tile).to(tl.float32)
         into_state += kept * tl.sum(tl.sum(state * dstate.to(tl.float32), 1), 0)
-        dk = tl.dot(dweight, q, acc=dk, input_precision=PRECISION)
-        tl.store(dcell + 3 * scalar_stride, tl.where(i == C - 1, into_state, 0.0) - tl.sum(k.to(tl.float32) * dk, 1))
-        tl.debug_barrier()
+        dk_now = tl.dot(dweight, q, acc=dk_now, input_precision=PRECISION)
+        tl.store(dcell + 2 * scalar_stride, tl.where(i == C - 1, into_state, 0.0) - tl.sum(k.to(tl.float32) * dk_now, 1))
+        # The tile of dstates has been read by the whole program: every product above needs all of it.
+        tl.store(dstates + (bh * n_chunks + chunk) * S * N + key_tile, dk_now)
+
+
+@triton.jit
+def sum_heads_kernel(
+    projected, bc, scalars, first, B_bias, C_bias, B_norm, C_norm, phase, dq, dstates, dk_final,
+    dprojected, dscalars, dangle, dphase, partials,
+    stride_b, out_stride_b, T, T_pad, scalar_stride, n_chunks, eps, stride_t: tl.constexpr, out_stride_t: tl.constexpr,
+    B_col: tl.constexpr, angle_col: tl.constexpr, width: tl.constexpr,
+    H: tl.constexpr, G: tl.constexpr, N: tl.constexpr, R: tl.constexpr, C: tl.constexpr, S: tl.constexpr,
+    STARTS: tl.constexpr, FINAL: tl.constexpr, FAST: tl.constexpr,
+):  # fmt: skip
+    """B and C of dprojected, from dq and dk turned back and summed over the group's heads in registers. Of dscalars:
+    plane 3 scale, 4 dt by the phase. dangle[B, G, T_pad, R] and dphase[B, H, K, R]: of this chunk's positions alone."""
+    chunk = tl.program_id(0)
+    batch = tl.program_id(1).to(tl.int64)
+    group = tl.program_id(2)
+    EXACT: tl.constexpr = projected.dtype.element_ty == tl.float32
+    i = tl.arange(0, C)
+    n = tl.arange(0, N)
+    r = tl.arange(0, N // 2)
+    t = chunk * C + i
+    valid = (t < T)[:, None]
+    start = batch * T_pad + chunk * C
+    projected += batch * stride_b + (chunk * C).to(tl.int64) * stride_t
+    dprojected += batch * out_stride_b + (chunk * C).to(tl.int64) * out_stride_t
+    bc += start * (2 * G * N) + group * N
+    partials += (batch * n_chunks + chunk) * width
+    dangle += ((batch * G + group) * T_pad + chunk * C) * R
+    bc_tile = i[:, None] * (2 * G * N) + n[None, :]
+    key_tile = i[:, None] * N + n[None, :]
+    if STARTS:
+        first_C = tl.load(first + start + i)
+    angle_at = projected + angle_col + i[:, None] * stride_t + r[None, :]
+    angle = tl.load(angle_at, mask=valid & (r < R)[None, :], other=0.0).to(tl.float32)
+    tanh_angle = 2.0 * sigmoid(2.0 * angle, FAST) - 1.0
+    db0 = tl.zeros((C, N // 2), tl.float32)
+    db1 = tl.zeros((C, N // 2), tl.float32)
+    dc0 = tl.zeros((C, N // 2), tl.float32)
+    dc1 = tl.zeros((C, N // 2), tl.float32)
+    dangle_acc = tl.zeros((C, N // 2), tl.float32)
+
+    for head in range(group * (H // G), (group + 1) * (H // G)):
+        bh = batch * H + head
+        cell = scalars + bh * T_pad + chunk * C + i
+        dcell = dscalars + bh * T_pad + chunk * C + i
         own_d = (tl.load(cell + scalar_stride) * tl.load(dcell + scalar_stride))[:, None]
         scale = tl.load(cell + 2 * scalar_stride)
-        cos, sin = load_phase(rotation_at, i, r, R, FAST and not EXACT)
-        b0, b1 = apart(
-            tl.load(bc + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + n).to(tl.float32)[None, :], C, N
-        )
-        c0, c1 = apart(
-            tl.load(bc + G * N + bc_tile).to(tl.float32) + tl.load(C_bias + head * N + n).to(tl.float32)[None, :], C, N
-        )
-        dk0, dk1 = apart(dk, C, N)
-        g0 = dk0 * cos + dk1 * sin
-        g1 = dk1 * cos - dk0 * sin
-        tl.store(dcell + 4 * scalar_stride, tl.sum(b0 * g0 + b1 * g1, 1))
+        dt = tl.load(cell + 3 * scalar_stride)
+        cos, sin = load_phase(phase + (bh * T_pad + chunk * C) * R, i, r, R, FAST and not EXACT)
+        b = tl.load(bc + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + n).to(tl.float32)[None, :]
+        b0, b1 = apart(b, C, N)
+        c = tl.load(bc + G * N + bc_tile).to(tl.float32) + tl.load(C_bias + head * N + n).to(tl.float32)[None, :]
+        c0, c1 = apart(c, C, N)
+
+        x0, x1 = apart(tl.load(dq + (bh * T_pad + chunk * C) * N + key_tile).to(tl.float32), C, N)
+        g0 = x0 * cos + x1 * sin + own_d * b0
+        g1 = x1 * cos - x0 * sin + own_d * b1
+        tl.store(partials + (H + head) * N + 2 * r, tl.sum(g0, 0))
+        tl.store(partials + (H + head) * N + 2 * r + 1, tl.sum(g1, 0))
+        dc0 += g0
+        dc1 += g1
+        dphi = c0 * g1 - c1 * g0
+
+        x0, x1 = apart(tl.load(dstates + (bh * n_chunks + chunk) * S * N + key_tile).to(tl.float32), C, N)
+        g0 = x0 * cos + x1 * sin
+        g1 = x1 * cos - x0 * sin
+        tl.store(dcell + 3 * scalar_stride, tl.sum(b0 * g0 + b1 * g1, 1))
         g0 = g0 * scale[:, None] + own_d * c0
         g1 = g1 * scale[:, None] + own_d * c1
         if FINAL:
@@ -348,23 +357,24 @@ def key_gradients_kernel(
         tl.store(partials + head * N + 2 * r + 1, tl.sum(g1, 0))
         db0 += g0
         db1 += g1
-        dphi = b0 * g1 - b1 * g0
-        dt = tl.load(cell + 3 * scalar_stride)
+        dphi += b0 * g1 - b1 * g0
+
         later_sum, total = _sum_over_time(dphi, first_C if STARTS else i, STARTS)
         dangle_acc += dt[:, None] * later_sum
         tl.store(dphase + (bh * n_chunks + chunk) * R + r, total, mask=r < R)
-        angle = tl.load(angle_at, mask=valid & (r < R)[None, :], other=0.0).to(tl.float32)
-        tl.store(dcell + 5 * scalar_stride, tl.sum((2.0 * sigmoid(2.0 * angle, FAST) - 1.0) * later_sum, 1) * PI)
+        tl.store(dcell + 4 * scalar_stride, tl.sum(tanh_angle * later_sum, 1) * PI)
 
     tl.store(dangle + i[:, None] * R + r[None, :], dangle_acc, mask=(r < R)[None, :] & (i >= 0)[:, None])
     B_at = projected + (B_col + group * N) + i[:, None] * stride_t + n[None, :]
     out_at = dprojected + (B_col + group * N) + i[:, None] * out_stride_t + n[None, :]
-    _norm_backward(B_at, out_at, B_norm, valid, db0, db1, partials + (2 * H + group) * N, eps, C, N)
+    norms = partials + (2 * H + group) * N
+    _norm_backward(B_at, out_at, B_norm, valid, db0, db1, norms, eps, C, N)
+    _norm_backward(B_at + G * N, out_at + G * N, C_norm, valid, dc0, dc1, norms + G * N, eps, C, N)
 
 
 @triton.jit
 def phase_carry_kernel(
-    dphase, first, dphi1, carry, dphi0, T_pad, n_chunks, part_stride,
+    dphase, first, dphi1, carry, dphi0, T_pad, n_chunks,
     H: tl.constexpr, R: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, BLOCK: tl.constexpr,
     STARTS: tl.constexpr, FINAL: tl.constexpr,
 ):  # fmt: skip
@@ -380,7 +390,7 @@ def phase_carry_kernel(
         chunk = (n_blocks - 1 - step) * BLOCK + i
         at = (bh * n_chunks + chunk)[:, None] * R + r[None, :]
         mask = (chunk < n_chunks)[:, None] & (r < R)[None, :]
-        own = tl.load(dphase + at, mask=mask, other=0.0) + tl.load(dphase + part_stride + at, mask=mask, other=0.0)
+        own = tl.load(dphase + at, mask=mask, other=0.0)
         after = i[None, :] > i[:, None]
         if STARTS:
             end = tl.load(first + batch * T_pad + chunk * C + C - 1, mask=chunk < n_chunks, other=-1)
@@ -426,12 +436,12 @@ def finish_kernel(
         before = before & (tl.load(starts + batch * T + t, mask=t < T, other=1) == 0)
         leaves = i >= tl.load(first + batch * T_pad + chunk * C + C - 1)
     ddecay = tl.load(dscalars + own, mask=heads, other=0.0)
-    ddecay += tl.load(dscalars + 3 * scalar_stride + own, mask=heads, other=0.0)
+    ddecay += tl.load(dscalars + 2 * scalar_stride + own, mask=heads, other=0.0)
     dlog = sums(later, ddecay, True, "tf32x3")
     dgamma = tl.load(dscalars + scalar_stride + own, mask=heads, other=0.0)
     dgamma *= tl.load(scalars + 4 * scalar_stride + own, mask=heads, other=0.0)
-    dgamma += tl.load(dscalars + 4 * scalar_stride + own, mask=heads, other=0.0)
-    dbeta = tl.load(dscalars + 4 * scalar_stride + own - 1, mask=before[:, None] & heads, other=0.0)
+    dgamma += tl.load(dscalars + 3 * scalar_stride + own, mask=heads, other=0.0)
+    dbeta = tl.load(dscalars + 3 * scalar_stride + own - 1, mask=before[:, None] & heads, other=0.0)
     if INITIAL:
         entering = tl.load(dsg0 + batch * H + h, mask=h < H, other=0.0)
         dbeta += tl.where((t == 0)[:, None], entering[None, :], 0.0)
@@ -443,16 +453,14 @@ def finish_kernel(
     tanh_angle = tanh(tl.load(row[:, None] + (dt_col + 3 * H + r)[None, :], mask=angles, other=0.0).to(tl.float32))
     dt = tl.load(scalars + 3 * scalar_stride + own, mask=heads, other=0.0)
     dturn = tl.dot(tl.where(leaves[:, None], dt, 0.0), carry_HR, input_precision="tf32x3")
-    for part in range(2):
-        for group in range(G):
-            at = (((part * tl.num_programs(1) + batch) * G + group) * T_pad + t)[:, None] * R + r[None, :]
-            dturn += tl.load(dangle + at, mask=angles, other=0.0)
+    for group in range(G):
+        at = ((batch * G + group) * T_pad + t)[:, None] * R + r[None, :]
+        dturn += tl.load(dangle + at, mask=angles, other=0.0)
     dangle_raw = (1.0 - tanh_angle * tanh_angle) * dturn * PI
     tl.store(out_row[:, None] + (dt_col + 3 * H + r)[None, :], dangle_raw, mask=angles)
     ddt = tl.dot(tanh_angle, tl.trans(carry_HR), input_precision="tf32x3")
     ddt = tl.where(leaves[:, None], ddt, 0.0) * PI
-    ddt += tl.load(dscalars + 2 * scalar_stride + own, mask=heads, other=0.0)
-    ddt += tl.load(dscalars + 5 * scalar_stride + own, mask=heads, other=0.0)
+    ddt += tl.load(dscalars + 4 * scalar_stride + own, mask=heads, other=0.0)
 
     cell = row[:, None] + (dt_col + h)[None, :]
     out_cell = out_row[:, None] + (dt_col + h)[None, :]

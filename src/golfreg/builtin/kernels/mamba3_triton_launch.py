@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 
@@ -17,10 +18,11 @@ CHUNKS = (16, 32, 64)
 CONFIGS: dict[str, dict[str, int]] = {
     "prepare": {"num_warps": 4, "num_stages": 1},
     "states": {"num_warps": 4, "STAGES": 3},
-    "outputs": {"num_warps": 4, "STAGES": 2, "HEADS": 16},
+    "outputs": {"num_warps": 4, "STAGES": 2, "HEADS": 8},
     "state_gradients": {"num_warps": 4, "STAGES": 2},
-    "query_gradients": {"num_warps": 4, "STAGES": 1},
-    "key_gradients": {"num_warps": 4, "STAGES": 1},
+    "query_gradients": {"num_warps": 4, "STAGES": 2, "HEADS": 8},
+    "key_gradients": {"num_warps": 4, "STAGES": 2, "HEADS": 8},
+    "sum_heads": {"num_warps": 8, "num_stages": 1},
     "phase_carry": {"num_warps": 4, "num_stages": 1},
     "finish": {"num_warps": 4, "num_stages": 1},
 }
@@ -143,8 +145,7 @@ def run_forward(
         **settings("states", dtype),
     )  # fmt: skip
     heads = settings("outputs", dtype)
-    while s.H % heads["HEADS"]:
-        heads["HEADS"] //= 2
+    heads["HEADS"] = math.gcd(heads["HEADS"], s.H)
     forward.outputs_kernel[(s.H // heads["HEADS"], s.K, s.B)](
         projected, kept["bc"], kept["scalars"], kept["first"], B_bias, C_bias, D, kept["phase"], kept["states"], out,
         stride_b, s.T, s.T_pad, plane, s.K, stride_t=stride_t, **common, PRECISION=PRECISION,
@@ -175,10 +176,12 @@ def run_backward(
         return torch.empty(shape, dtype=kind, device=device)
 
     dprojected = new(*projected.shape, kind=dtype)
-    dstates = torch.empty_like(kept["states"])
+    S = max(s.P, s.C)
+    dstates = new(s.B, s.H, s.K, S, s.N, kind=dtype)
+    dq = new(s.B, s.H, s.T_pad, s.N, kind=dtype)
     dh0 = new(s.B, s.H, s.P, s.N)
-    dscalars = new(6, s.B, s.H, s.T_pad)
-    dangle, dphase = new(2, s.B, s.G, s.T_pad, s.R), new(2, s.B, s.H, s.K, s.R)
+    dscalars = new(5, s.B, s.H, s.T_pad)
+    dangle, dphase = new(s.B, s.G, s.T_pad, s.R), new(s.B, s.H, s.K, s.R)
     carry, dphi0 = new(s.B, s.H, s.K, s.R), new(s.B, s.H, s.R)
     partials = new(s.B * s.K, s.width)
     none = kept["sg0"]
@@ -191,25 +194,34 @@ def run_backward(
     common = {"H": s.H, "G": s.G, "P": s.P, "N": s.N, "R": s.R, "C": s.C, "STARTS": starts is not None}
     common |= {"FINAL": dfinal is not None, "PRECISION": PRECISION, "FAST": not INTERPRETED}
 
-    inner = {**common, **strides, "B_col": s.B_col, "angle_col": s.dt_col + 3 * s.H, "width": s.width}
-    sizes = (stride_b, out_stride_b, s.T, s.T_pad, plane, s.K, s.eps)
-    backward.query_gradients_kernel[(s.K, s.B, s.G)](
-        projected, kept["bc"], kept["scalars"], kept["first"], B_bias, C_bias, C_norm, D, kept["phase"],
-        kept["states"], dout, dprojected, dscalars, dangle[0], dphase[0], partials,
-        *sizes, **inner, **settings("query_gradients", dtype),
+    common |= {"S": S}
+    inner = {**common, **strides, "width": s.width}
+    sizes = (stride_b, out_stride_b, s.T, s.T_pad, plane, s.K)
+    heads = settings("query_gradients", dtype)
+    heads["HEADS"] = math.gcd(heads["HEADS"], s.H)
+    backward.query_gradients_kernel[(s.H // heads["HEADS"], s.K, s.B)](
+        projected, kept["bc"], kept["scalars"], kept["first"], B_bias, C_bias, D, kept["phase"], kept["states"], dout,
+        dq, dprojected, dscalars, partials, *sizes, **inner, **heads,
     )  # fmt: skip
     backward.state_gradients_kernel[(s.H, s.B)](
         dprojected, kept["bc"], kept["scalars"], kept["first"], C_bias, kept["phase"], dh1, dstates, dh0,
         out_stride_b, s.T, s.T_pad, s.K, out_stride_t=dprojected.stride(1), **common,
         **settings("state_gradients", dtype),
     )  # fmt: skip
-    backward.key_gradients_kernel[(s.K, s.B, s.G)](
-        projected, kept["bc"], kept["scalars"], kept["first"], B_bias, C_bias, B_norm, D, kept["phase"],
-        dstates, kept["states"], dk1, dv1, dprojected, dscalars, dangle[1], dphase[1], partials,
-        *sizes, **inner, **settings("key_gradients", dtype),
+    heads = settings("key_gradients", dtype)
+    heads["HEADS"] = math.gcd(heads["HEADS"], s.H)
+    backward.key_gradients_kernel[(s.H // heads["HEADS"], s.K, s.B)](
+        projected, kept["bc"], kept["scalars"], kept["first"], B_bias, C_bias, D, kept["phase"], kept["states"],
+        dk1, dv1, dstates, dprojected, dscalars, *sizes, **inner, **heads,
+    )  # fmt: skip
+    backward.sum_heads_kernel[(s.K, s.B, s.G)](
+        projected, kept["bc"], kept["scalars"], kept["first"], B_bias, C_bias, B_norm, C_norm, kept["phase"], dq,
+        dstates, dk1, dprojected, dscalars, dangle, dphase, partials, *sizes, s.eps, **strides,
+        B_col=s.B_col, angle_col=s.dt_col + 3 * s.H, width=s.width, H=s.H, G=s.G, N=s.N, R=s.R, C=s.C, S=S,
+        STARTS=starts is not None, FINAL=dfinal is not None, FAST=not INTERPRETED, **settings("sum_heads", dtype),
     )  # fmt: skip
     backward.phase_carry_kernel[(s.H, s.B)](
-        dphase, kept["first"], dphi1, carry, dphi0, s.T_pad, s.K, s.B * s.H * s.K * s.R,
+        dphase, kept["first"], dphi1, carry, dphi0, s.T_pad, s.K,
         H=s.H, R=s.R, RP=power_of_two(s.R), C=s.C, BLOCK=min(64, power_of_two(s.K)),
         STARTS=starts is not None, FINAL=dfinal is not None, **settings("phase_carry", dtype),
     )  # fmt: skip
