@@ -16,6 +16,7 @@ SYSTEM = ("/bin", "/etc", "/lib", "/lib32", "/lib64", "/opt", "/sbin", "/usr", "
 """Where the operating system, its libraries and its devices are."""
 
 SHARED_MEMORY = "/dev/shm"
+_MOST_METADATA_BYTES = 64 << 10
 _METADATA = frozenset({
     "METADATA", "PKG-INFO", "RECORD", "WHEEL", "INSTALLER", "REQUESTED",
     "entry_points.txt", "top_level.txt", "direct_url.json",
@@ -68,11 +69,19 @@ def make_places(submission: Collection[str], files: Iterable[Path], scratch: Pat
     for distribution in metadata.distributions():
         base = str(distribution.locate_file(""))
         if is_plugin(distribution):
-            for file in distribution.files or ():
-                (libraries if _is_metadata(file) else refused).add(str(distribution.locate_file(file)))
+            files = [Path(str(distribution.locate_file(f))) for f in distribution.files or ()]
+            refused |= {str(f) for f in files if not _is_metadata(f)}
         elif distribution.metadata["Name"]:
             libraries.add(base)
-    readable = {*SYSTEM, *libraries, sys.prefix, sys.base_prefix, sys.exec_prefix, *site.getsitepackages()}
+    readable = {
+        *SYSTEM,
+        *libraries,
+        *_metadata_files(),
+        sys.prefix,
+        sys.base_prefix,
+        sys.exec_prefix,
+        *site.getsitepackages(),
+    }
     readable |= {sysconfig.get_path(p) for p in ("stdlib", "platstdlib", "purelib", "platlib")}
     readable |= {str(f) for f in files}
     return Places(_real(readable), _real(refused), _real({*_DEVICES, str(scratch)}))
@@ -96,9 +105,23 @@ def package_paths(name: str) -> set[str]:
     return {spec.origin} if spec.origin and spec.has_location else set()
 
 
-def _is_metadata(file: metadata.PackagePath) -> bool:
-    """The few files that installers write; torch reads all entry points. Anything beside them is data."""
-    return file.parent.suffix in (".dist-info", ".egg-info") and file.name in _METADATA
+def _metadata_files() -> set[str]:
+    """The few files beside every distribution that installers write: torch reads all entry points."""
+    return {
+        str(file)
+        for place in sys.path
+        for pattern in ("*.dist-info", "*.egg-info")
+        for directory in Path(place or ".").glob(pattern)
+        for file in directory.glob("*")
+        if _is_metadata(file)
+    }
+
+
+def _is_metadata(file: Path) -> bool:
+    """A file that installers write beside a package, and too small to hold weights."""
+    if file.name not in _METADATA or file.parent.suffix not in (".dist-info", ".egg-info"):
+        return False
+    return file.is_file() and file.stat().st_size <= _MOST_METADATA_BYTES
 
 
 def _real(paths: Iterable[str]) -> frozenset[str]:
