@@ -33,27 +33,24 @@ def peer_op(path: str) -> Op:
     from mamba_ssm.ops.triton.mamba3.mamba3_siso_combined import mamba3_siso_combined
 
     def call(
-        projected, dt_bias, B_bias, C_bias, B_norm, C_norm, D, starts=None, state=None, *,
+        projected_BTP, dt_bias_H, B_bias_HN, C_bias_HN, B_norm_N, C_norm_N, D_H, starts_BT=None, initial_state=None, *,
         headdim, d_state, ngroups, n_angles, chunk_size, a_form, a_floor, norm_eps, return_state=False,
     ):  # fmt: skip
-        n_heads = dt_bias.shape[0]
+        n_heads = dt_bias_H.shape[0]
         rows = projection_rows(n_heads, headdim, d_state, ngroups, n_angles)
-        z, x, B, C, dt, A, trap, angle = projected.split([n for _, n in rows], dim=-1)
+        z, x, B, C, dt, A, trap, angle = projected_BTP.split([n for _, n in rows], dim=-1)
         z, x = z.unflatten(-1, (n_heads, headdim)), x.unflatten(-1, (n_heads, headdim))
         B, C = B.unflatten(-1, (ngroups, d_state)), C.unflatten(-1, (ngroups, d_state))
         A = A.float()
-        if a_form == "softplus":
-            A = -F.softplus(A)
-        else:
-            A = -(A.clamp_min(0) + torch.reciprocal(1 - A.clamp_max(0)))
-        dt = F.softplus(dt + dt_bias)
+        A = -F.softplus(A) if a_form == "softplus" else -(A.clamp_min(0) + torch.reciprocal(1 - A.clamp_max(0)))
+        dt = F.softplus(dt + dt_bias_H)
         dA = (A.clamp(max=-a_floor) * dt).transpose(1, 2)
         angle = angle.unsqueeze(-2).expand(-1, -1, n_heads, -1).float()
-        B = rmsnorm_fn(B, B_norm, None, z=None, eps=norm_eps)
-        C = rmsnorm_fn(C, C_norm, None, z=None, eps=norm_eps)
+        B = rmsnorm_fn(B, B_norm_N, None, z=None, eps=norm_eps)
+        C = rmsnorm_fn(C, C_norm_N, None, z=None, eps=norm_eps)
         y = mamba3_siso_combined(
-            Q=C, K=B, V=x, ADT=dA, DT=dt.transpose(1, 2), Trap=trap.transpose(1, 2), Q_bias=C_bias, K_bias=B_bias,
-            Angles=angle, D=D, Z=z, chunk_size=chunk_size,
+            Q=C, K=B, V=x, ADT=dA, DT=dt.transpose(1, 2), Trap=trap.transpose(1, 2), Q_bias=C_bias_HN, K_bias=B_bias_HN,
+            Angles=angle, D=D_H, Z=z, chunk_size=chunk_size,
         )  # fmt: skip
         return y.flatten(2)
 

@@ -86,7 +86,7 @@ def _forward(
 
 
 @_forward.register_fake
-def _(
+def _(  # type: ignore[no-untyped-def]
     projected, dt_bias, B_bias, C_bias, B_norm, C_norm, D, starts, phi, h, k, v,
     headdim, d_state, ngroups, n_angles, chunk_size, a_form, a_floor, norm_eps, return_state,
 ):  # fmt: skip
@@ -145,7 +145,7 @@ def _backward(
 
 
 @_backward.register_fake
-def _(
+def _(  # type: ignore[no-untyped-def]
     projected, dt_bias, B_bias, C_bias, B_norm, C_norm, D, starts, k, v,
     bc, scalars, first, sg0, phase, states, dout, dphi, dh, dk, dv,
     headdim, d_state, ngroups, n_angles, chunk_size, a_form, a_floor, norm_eps,

@@ -43,7 +43,8 @@ def state_gradients_kernel(
     dprojected, bc, scalars, first, C_bias, phase, dh1, dstates, dh0,
     out_stride_b, T, T_pad, n_chunks, out_stride_t: tl.constexpr,
     H: tl.constexpr, G: tl.constexpr, P: tl.constexpr, N: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
-    S: tl.constexpr, STARTS: tl.constexpr, FINAL: tl.constexpr, PRECISION: tl.constexpr, FAST: tl.constexpr, STAGES: tl.constexpr,
+    S: tl.constexpr, STARTS: tl.constexpr, FINAL: tl.constexpr, PRECISION: tl.constexpr, FAST: tl.constexpr,
+    STAGES: tl.constexpr,
 ):  # fmt: skip
     """dstates[B, H, K, S >= P, N]: of the state that leaves chunk K; dh0: of the state that enters the first."""
     head = tl.program_id(0)
@@ -83,10 +84,9 @@ def state_gradients_kernel(
 
 
 @triton.jit
-def _norm_backward(x_at, out_at, norm, mask, g0, g1, partial, eps, C: tl.constexpr, N: tl.constexpr):
+def _norm_backward(x_at, out_at, norm, mask, g, partial, eps, N: tl.constexpr):
     """Gradient of the RMS norm's input, written to ``out_at``; of its weight, summed over the chunk."""
     n = tl.arange(0, N)
-    g = together(g0, g1, C, N)
     x = tl.load(x_at, mask=mask, other=0.0).to(tl.float32)
     rstd = tl.rsqrt(tl.sum(x * x, 1) / N + eps)[:, None]
     x = x * rstd
@@ -178,17 +178,20 @@ def query_gradients_kernel(
         gate = sigmoid(z, FAST)
         dy = pin((do * z * gate).to(DT), FAST)
         dgate = pin((do * gate * (1.0 + z * (1.0 - gate))).to(DT), FAST)
-        own_dyx = tl.sum(dy.to(tl.float32) * x.to(tl.float32), 1)
         tl.store(dprojected + (H * P + head * P) + out_tile, dy, mask=valid)
-        tl.store(dcell + scalar_stride, own_dyx)
-        tl.store(partials + (2 * H + 2 * G) * N + head, tl.sum(own_dyx, 0))
 
         state = tl.load(states + (bh * n_chunks + chunk) * P * N + tile)
         ratio = tl.where(seen, exp(decay[:, None] - decay[None, :], FAST), 0.0)
-        weight = (tl.dot(q, tl.trans(k), input_precision=PRECISION) * ratio).to(DT)
-        dweight = (tl.dot(dy, tl.trans(x), input_precision=PRECISION) * ratio).to(DT)
+        own_at = i[None, :] + zero == i[:, None]
+        dyx = tl.dot(dy, tl.trans(x), input_precision=PRECISION)
+        own_dyx = tl.sum(tl.where(own_at, dyx, 0.0), 1)
+        tl.store(dcell + scalar_stride, own_dyx)
+        tl.store(partials + (2 * H + 2 * G) * N + head, tl.sum(own_dyx, 0))
+        dweight = (dyx * ratio).to(DT)
+        weight = tl.dot(q, tl.trans(k), input_precision=PRECISION) * ratio
+        weight = tl.where(own_at, own[:, None], weight).to(DT)
         y = tl.dot(q, tl.trans(state), input_precision=PRECISION) * entering[:, None]
-        y = tl.dot(weight, x, acc=y, input_precision=PRECISION) + own[:, None] * x.to(tl.float32)
+        y = tl.dot(weight, x, acc=y, input_precision=PRECISION)
         tl.store(dprojected + head * P + out_tile, y * dgate.to(tl.float32), mask=valid)
 
         dq_now = tl.dot(dy, state, input_precision=PRECISION) * entering[:, None]
@@ -275,49 +278,52 @@ def key_gradients_kernel(
         state = tl.load(states + (bh * n_chunks + chunk) * P * N + tile).to(tl.float32)
         into_state += kept * tl.sum(tl.sum(state * dstate.to(tl.float32), 1), 0)
         dk_now = tl.dot(dweight, q, acc=dk_now, input_precision=PRECISION)
-        tl.store(dcell + 2 * scalar_stride, tl.where(i == C - 1, into_state, 0.0) - tl.sum(k.to(tl.float32) * dk_now, 1))
+        tl.store(
+            dcell + 2 * scalar_stride, tl.where(i == C - 1, into_state, 0.0) - tl.sum(k.to(tl.float32) * dk_now, 1)
+        )
         # The tile of dstates has been read by the whole program: every product above needs all of it.
         tl.store(dstates + (bh * n_chunks + chunk) * S * N + key_tile, dk_now)
 
 
 @triton.jit
 def sum_heads_kernel(
-    projected, bc, scalars, first, B_bias, C_bias, B_norm, C_norm, phase, dq, dstates, dk_final,
-    dprojected, dscalars, dangle, dphase, partials,
-    stride_b, out_stride_b, T, T_pad, scalar_stride, n_chunks, eps, stride_t: tl.constexpr, out_stride_t: tl.constexpr,
-    B_col: tl.constexpr, angle_col: tl.constexpr, width: tl.constexpr,
+    projected, bc, scalars, first, B_bias, C_bias, phase, dq, dstates, dk_final,
+    dnormed, dscalars, dangle, dphase, partials,
+    stride_b, T, T_pad, scalar_stride, n_chunks, stride_t: tl.constexpr, angle_col: tl.constexpr, width: tl.constexpr,
     H: tl.constexpr, G: tl.constexpr, N: tl.constexpr, R: tl.constexpr, C: tl.constexpr, S: tl.constexpr,
-    STARTS: tl.constexpr, FINAL: tl.constexpr, FAST: tl.constexpr,
+    M: tl.constexpr, STARTS: tl.constexpr, FINAL: tl.constexpr, FAST: tl.constexpr,
 ):  # fmt: skip
-    """B and C of dprojected, from dq and dk turned back and summed over the group's heads in registers. Of dscalars:
-    plane 3 scale, 4 dt by the phase. dangle[B, G, T_pad, R] and dphase[B, H, K, R]: of this chunk's positions alone."""
-    chunk = tl.program_id(0)
-    batch = tl.program_id(1).to(tl.int64)
-    group = tl.program_id(2)
+    """dnormed[B, T_pad, 2, G, N], of B and C after their norm: dq and dk turned back and summed over the group's heads
+    in registers, M channels in a program. Of dscalars: planes 3 + part scale, 3 + N/M + part dt by the phase.
+    dangle[B, G, T_pad, R] and dphase[B, H, K, R]: of this chunk's positions alone."""
+    group = tl.program_id(0) // (N // M)
+    part = tl.program_id(0) % (N // M)
+    chunk = tl.program_id(1)
+    batch = tl.program_id(2).to(tl.int64)
     EXACT: tl.constexpr = projected.dtype.element_ty == tl.float32
     i = tl.arange(0, C)
-    n = tl.arange(0, N)
-    r = tl.arange(0, N // 2)
+    m = part * M + tl.arange(0, M)
+    even = part * M + 2 * tl.arange(0, M // 2)
+    r = part * (M // 2) + tl.arange(0, M // 2)
     t = chunk * C + i
-    valid = (t < T)[:, None]
     start = batch * T_pad + chunk * C
-    projected += batch * stride_b + (chunk * C).to(tl.int64) * stride_t
-    dprojected += batch * out_stride_b + (chunk * C).to(tl.int64) * out_stride_t
     bc += start * (2 * G * N) + group * N
+    dnormed += start * (2 * G * N) + group * N
     partials += (batch * n_chunks + chunk) * width
     dangle += ((batch * G + group) * T_pad + chunk * C) * R
-    bc_tile = i[:, None] * (2 * G * N) + n[None, :]
-    key_tile = i[:, None] * N + n[None, :]
+    bc_tile = i[:, None] * (2 * G * N) + m[None, :]
+    key_tile = i[:, None] * N + m[None, :]
+    rotated = (r < R)[None, :] & (i >= 0)[:, None]
     if STARTS:
         first_C = tl.load(first + start + i)
-    angle_at = projected + angle_col + i[:, None] * stride_t + r[None, :]
-    angle = tl.load(angle_at, mask=valid & (r < R)[None, :], other=0.0).to(tl.float32)
+    angle_at = projected + batch * stride_b + t[:, None] * stride_t + (angle_col + r)[None, :]
+    angle = tl.load(angle_at, mask=(t < T)[:, None] & rotated, other=0.0).to(tl.float32)
     tanh_angle = 2.0 * sigmoid(2.0 * angle, FAST) - 1.0
-    db0 = tl.zeros((C, N // 2), tl.float32)
-    db1 = tl.zeros((C, N // 2), tl.float32)
-    dc0 = tl.zeros((C, N // 2), tl.float32)
-    dc1 = tl.zeros((C, N // 2), tl.float32)
-    dangle_acc = tl.zeros((C, N // 2), tl.float32)
+    db0 = tl.zeros((C, M // 2), tl.float32)
+    db1 = tl.zeros((C, M // 2), tl.float32)
+    dc0 = tl.zeros((C, M // 2), tl.float32)
+    dc1 = tl.zeros((C, M // 2), tl.float32)
+    dangle_acc = tl.zeros((C, M // 2), tl.float32)
 
     for head in range(group * (H // G), (group + 1) * (H // G)):
         bh = batch * H + head
@@ -325,51 +331,48 @@ def sum_heads_kernel(
         dcell = dscalars + bh * T_pad + chunk * C + i
         own_d = (tl.load(cell + scalar_stride) * tl.load(dcell + scalar_stride))[:, None]
         scale = tl.load(cell + 2 * scalar_stride)
-        dt = tl.load(cell + 3 * scalar_stride)
         cos, sin = load_phase(phase + (bh * T_pad + chunk * C) * R, i, r, R, FAST and not EXACT)
-        b = tl.load(bc + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + n).to(tl.float32)[None, :]
-        b0, b1 = apart(b, C, N)
-        c = tl.load(bc + G * N + bc_tile).to(tl.float32) + tl.load(C_bias + head * N + n).to(tl.float32)[None, :]
-        c0, c1 = apart(c, C, N)
+        b = tl.load(bc + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + m).to(tl.float32)[None, :]
+        b0, b1 = apart(b, C, M)
+        c = tl.load(bc + G * N + bc_tile).to(tl.float32) + tl.load(C_bias + head * N + m).to(tl.float32)[None, :]
+        c0, c1 = apart(c, C, M)
 
-        x0, x1 = apart(tl.load(dq + (bh * T_pad + chunk * C) * N + key_tile).to(tl.float32), C, N)
+        x0, x1 = apart(tl.load(dq + (bh * T_pad + chunk * C) * N + key_tile).to(tl.float32), C, M)
         g0 = x0 * cos + x1 * sin + own_d * b0
         g1 = x1 * cos - x0 * sin + own_d * b1
-        tl.store(partials + (H + head) * N + 2 * r, tl.sum(g0, 0))
-        tl.store(partials + (H + head) * N + 2 * r + 1, tl.sum(g1, 0))
+        tl.store(partials + (H + head) * N + even, tl.sum(g0, 0))
+        tl.store(partials + (H + head) * N + even + 1, tl.sum(g1, 0))
         dc0 += g0
         dc1 += g1
         dphi = c0 * g1 - c1 * g0
 
-        x0, x1 = apart(tl.load(dstates + (bh * n_chunks + chunk) * S * N + key_tile).to(tl.float32), C, N)
+        x0, x1 = apart(tl.load(dstates + (bh * n_chunks + chunk) * S * N + key_tile).to(tl.float32), C, M)
         g0 = x0 * cos + x1 * sin
         g1 = x1 * cos - x0 * sin
-        tl.store(dcell + 3 * scalar_stride, tl.sum(b0 * g0 + b1 * g1, 1))
+        tl.store(dcell + (3 + part) * scalar_stride, tl.sum(b0 * g0 + b1 * g1, 1))
         g0 = g0 * scale[:, None] + own_d * c0
         g1 = g1 * scale[:, None] + own_d * c1
         if FINAL:
             is_last = (t == T - 1)[:, None]
-            e0 = tl.where(is_last, tl.load(dk_final + bh * N + 2 * r)[None, :], 0.0)
-            e1 = tl.where(is_last, tl.load(dk_final + bh * N + 2 * r + 1)[None, :], 0.0)
+            e0 = tl.where(is_last, tl.load(dk_final + bh * N + even)[None, :], 0.0)
+            e1 = tl.where(is_last, tl.load(dk_final + bh * N + even + 1)[None, :], 0.0)
             g0 += e0 * cos + e1 * sin
             g1 += e1 * cos - e0 * sin
-        tl.store(partials + head * N + 2 * r, tl.sum(g0, 0))
-        tl.store(partials + head * N + 2 * r + 1, tl.sum(g1, 0))
+        tl.store(partials + head * N + even, tl.sum(g0, 0))
+        tl.store(partials + head * N + even + 1, tl.sum(g1, 0))
         db0 += g0
         db1 += g1
         dphi += b0 * g1 - b1 * g0
 
-        later_sum, total = _sum_over_time(dphi, first_C if STARTS else i, STARTS)
-        dangle_acc += dt[:, None] * later_sum
-        tl.store(dphase + (bh * n_chunks + chunk) * R + r, total, mask=r < R)
-        tl.store(dcell + 4 * scalar_stride, tl.sum(tanh_angle * later_sum, 1) * PI)
+        if part * (M // 2) < R:
+            later_sum, total = _sum_over_time(dphi, first_C if STARTS else i, STARTS)
+            dangle_acc += tl.load(cell + 3 * scalar_stride)[:, None] * later_sum
+            tl.store(dphase + (bh * n_chunks + chunk) * R + r, total, mask=r < R)
+            tl.store(dcell + (3 + N // M + part) * scalar_stride, tl.sum(tanh_angle * later_sum, 1) * PI)
 
-    tl.store(dangle + i[:, None] * R + r[None, :], dangle_acc, mask=(r < R)[None, :] & (i >= 0)[:, None])
-    B_at = projected + (B_col + group * N) + i[:, None] * stride_t + n[None, :]
-    out_at = dprojected + (B_col + group * N) + i[:, None] * out_stride_t + n[None, :]
-    norms = partials + (2 * H + group) * N
-    _norm_backward(B_at, out_at, B_norm, valid, db0, db1, norms, eps, C, N)
-    _norm_backward(B_at + G * N, out_at + G * N, C_norm, valid, dc0, dc1, norms + G * N, eps, C, N)
+    tl.store(dangle + i[:, None] * R + r[None, :], dangle_acc, mask=rotated)
+    tl.store(dnormed + bc_tile, together(db0, db1, C, M))
+    tl.store(dnormed + G * N + bc_tile, together(dc0, dc1, C, M))
 
 
 @triton.jit
@@ -409,13 +412,15 @@ def phase_carry_kernel(
 
 @triton.jit
 def finish_kernel(
-    projected, dt_bias, starts, scalars, dscalars, first, dangle, carry, dsg0, dprojected, partials,
-    stride_b, out_stride_b, T, T_pad, scalar_stride, n_chunks, a_floor, stride_t: tl.constexpr,
-    out_stride_t: tl.constexpr, dt_col: tl.constexpr, width: tl.constexpr,
-    H: tl.constexpr, G: tl.constexpr, R: tl.constexpr, HP: tl.constexpr, RP: tl.constexpr, C: tl.constexpr,
-    HEAVY: tl.constexpr, STARTS: tl.constexpr, INITIAL: tl.constexpr,
+    projected, dt_bias, B_norm, C_norm, starts, scalars, dscalars, first, dangle, carry, dsg0, dnormed,
+    dprojected, partials,
+    stride_b, out_stride_b, T, T_pad, scalar_stride, n_chunks, a_floor, eps, stride_t: tl.constexpr,
+    out_stride_t: tl.constexpr, B_col: tl.constexpr, dt_col: tl.constexpr, width: tl.constexpr,
+    H: tl.constexpr, G: tl.constexpr, N: tl.constexpr, M: tl.constexpr, R: tl.constexpr,
+    HP: tl.constexpr, RP: tl.constexpr, C: tl.constexpr, HEAVY: tl.constexpr, STARTS: tl.constexpr,
+    INITIAL: tl.constexpr,
 ):  # fmt: skip
-    """The columns dt, A, trap and angle of dprojected, and the chunk's part of dt_bias's gradient."""
+    """The columns B, C, dt, A, trap and angle of dprojected; the chunk's part of the gradients of dt_bias and norms."""
     chunk = tl.program_id(0)
     batch = tl.program_id(1).to(tl.int64)
     i = tl.arange(0, C)
@@ -440,8 +445,10 @@ def finish_kernel(
     dlog = sums(later, ddecay, True, "tf32x3")
     dgamma = tl.load(dscalars + scalar_stride + own, mask=heads, other=0.0)
     dgamma *= tl.load(scalars + 4 * scalar_stride + own, mask=heads, other=0.0)
-    dgamma += tl.load(dscalars + 3 * scalar_stride + own, mask=heads, other=0.0)
-    dbeta = tl.load(dscalars + 3 * scalar_stride + own - 1, mask=before[:, None] & heads, other=0.0)
+    dbeta = tl.zeros((C, HP), tl.float32)
+    for part in tl.static_range(N // M):
+        dgamma += tl.load(dscalars + (3 + part) * scalar_stride + own, mask=heads, other=0.0)
+        dbeta += tl.load(dscalars + (3 + part) * scalar_stride + own - 1, mask=before[:, None] & heads, other=0.0)
     if INITIAL:
         entering = tl.load(dsg0 + batch * H + h, mask=h < H, other=0.0)
         dbeta += tl.where((t == 0)[:, None], entering[None, :], 0.0)
@@ -460,7 +467,8 @@ def finish_kernel(
     tl.store(out_row[:, None] + (dt_col + 3 * H + r)[None, :], dangle_raw, mask=angles)
     ddt = tl.dot(tanh_angle, tl.trans(carry_HR), input_precision="tf32x3")
     ddt = tl.where(leaves[:, None], ddt, 0.0) * PI
-    ddt += tl.load(dscalars + 4 * scalar_stride + own, mask=heads, other=0.0)
+    for part in tl.static_range((2 * R + M - 1) // M):
+        ddt += tl.load(dscalars + (3 + N // M + part) * scalar_stride + own, mask=heads, other=0.0)
 
     cell = row[:, None] + (dt_col + h)[None, :]
     out_cell = out_row[:, None] + (dt_col + h)[None, :]
@@ -474,3 +482,14 @@ def finish_kernel(
     tl.store(out_cell + H, dt * dlog * slope_A, mask=here)
     tl.store(out_cell + 2 * H, dt * (dgamma - dbeta) * lam * (1.0 - lam), mask=here)
     tl.store(partials + (batch * n_chunks + chunk) * width + width - H + h, tl.sum(ddt, 0), mask=h < H)
+
+    n = tl.arange(0, N)
+    for group in range(G):
+        tile = (B_col + group * N + n)[None, :]
+        g_at = dnormed + (batch * T_pad + t)[:, None] * (2 * G * N) + (group * N + n)[None, :]
+        at = partials + (batch * n_chunks + chunk) * width + (2 * H + group) * N
+        mask = (t < T)[:, None]
+        _norm_backward(row[:, None] + tile, out_row[:, None] + tile, B_norm, mask, tl.load(g_at), at, eps, N)
+        tile += G * N
+        g = tl.load(g_at + G * N)
+        _norm_backward(row[:, None] + tile, out_row[:, None] + tile, C_norm, mask, g, at + G * N, eps, N)

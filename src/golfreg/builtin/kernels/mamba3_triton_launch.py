@@ -20,9 +20,9 @@ CONFIGS: dict[str, dict[str, int]] = {
     "states": {"num_warps": 4, "STAGES": 3},
     "outputs": {"num_warps": 4, "STAGES": 2, "HEADS": 8},
     "state_gradients": {"num_warps": 4, "STAGES": 2},
-    "query_gradients": {"num_warps": 4, "STAGES": 2, "HEADS": 8},
-    "key_gradients": {"num_warps": 4, "STAGES": 2, "HEADS": 8},
-    "sum_heads": {"num_warps": 8, "num_stages": 1},
+    "query_gradients": {"num_warps": 4, "STAGES": 1, "HEADS": 1},
+    "key_gradients": {"num_warps": 4, "STAGES": 1, "HEADS": 1, "maxnreg": 168},
+    "sum_heads": {"num_warps": 4, "num_stages": 1, "maxnreg": 128, "M": 16},
     "phase_carry": {"num_warps": 4, "num_stages": 1},
     "finish": {"num_warps": 4, "num_stages": 1},
 }
@@ -78,6 +78,7 @@ def settings(kernel: str, dtype: torch.dtype) -> dict[str, int]:
     chosen = dict(CONFIGS[kernel])
     if dtype == torch.float32 and "STAGES" in chosen:
         chosen |= {"STAGES": 1, "num_warps": 8}
+        chosen.pop("maxnreg", None)
     return chosen
 
 
@@ -180,7 +181,10 @@ def run_backward(
     dstates = new(s.B, s.H, s.K, S, s.N, kind=dtype)
     dq = new(s.B, s.H, s.T_pad, s.N, kind=dtype)
     dh0 = new(s.B, s.H, s.P, s.N)
-    dscalars = new(5, s.B, s.H, s.T_pad)
+    channels = settings("sum_heads", dtype)
+    M = channels["M"]
+    dscalars = new(3 + 2 * s.N // M, s.B, s.H, s.T_pad)
+    dnormed = new(s.B, s.T_pad, 2, s.G, s.N)
     dangle, dphase = new(s.B, s.G, s.T_pad, s.R), new(s.B, s.H, s.K, s.R)
     carry, dphi0 = new(s.B, s.H, s.K, s.R), new(s.B, s.H, s.R)
     partials = new(s.B * s.K, s.width)
@@ -214,11 +218,11 @@ def run_backward(
         projected, kept["bc"], kept["scalars"], kept["first"], B_bias, C_bias, D, kept["phase"], kept["states"],
         dk1, dv1, dstates, dprojected, dscalars, *sizes, **inner, **heads,
     )  # fmt: skip
-    backward.sum_heads_kernel[(s.K, s.B, s.G)](
-        projected, kept["bc"], kept["scalars"], kept["first"], B_bias, C_bias, B_norm, C_norm, kept["phase"], dq,
-        dstates, dk1, dprojected, dscalars, dangle, dphase, partials, *sizes, s.eps, **strides,
-        B_col=s.B_col, angle_col=s.dt_col + 3 * s.H, width=s.width, H=s.H, G=s.G, N=s.N, R=s.R, C=s.C, S=S,
-        STARTS=starts is not None, FINAL=dfinal is not None, FAST=not INTERPRETED, **settings("sum_heads", dtype),
+    backward.sum_heads_kernel[(s.G * s.N // M, s.K, s.B)](
+        projected, kept["bc"], kept["scalars"], kept["first"], B_bias, C_bias, kept["phase"], dq, dstates, dk1,
+        dnormed, dscalars, dangle, dphase, partials, stride_b, s.T, s.T_pad, plane, s.K,
+        stride_t=stride_t, angle_col=s.dt_col + 3 * s.H, width=s.width, H=s.H, G=s.G, N=s.N, R=s.R, C=s.C, S=S,
+        STARTS=starts is not None, FINAL=dfinal is not None, FAST=not INTERPRETED, **channels,
     )  # fmt: skip
     backward.phase_carry_kernel[(s.H, s.B)](
         dphase, kept["first"], dphi1, carry, dphi0, s.T_pad, s.K,
@@ -235,10 +239,11 @@ def run_backward(
         dsg0 = (dk0 * k0).sum(-1)
         dbefore = [dphi0, dh0, sg0 * dk0, sg0 * dv0]
     backward.finish_kernel[(s.K, s.B)](
-        projected, dt_bias, flag, kept["scalars"], dscalars, kept["first"], dangle, carry, dsg0, dprojected, partials,
-        stride_b, out_stride_b, s.T, s.T_pad, plane, s.K, s.a_floor, **strides, dt_col=s.dt_col, width=s.width,
-        H=s.H, G=s.G, R=s.R, HP=power_of_two(s.H), RP=power_of_two(s.R), C=s.C, HEAVY=s.heavy,
-        STARTS=starts is not None, INITIAL=initial is not None, **settings("finish", dtype),
+        projected, dt_bias, B_norm, C_norm, flag, kept["scalars"], dscalars, kept["first"], dangle, carry, dsg0,
+        dnormed, dprojected, partials,
+        stride_b, out_stride_b, s.T, s.T_pad, plane, s.K, s.a_floor, s.eps, **strides, B_col=s.B_col, dt_col=s.dt_col,
+        width=s.width, H=s.H, G=s.G, N=s.N, M=M, R=s.R, HP=power_of_two(s.H), RP=power_of_two(s.R), C=s.C,
+        HEAVY=s.heavy, STARTS=starts is not None, INITIAL=initial is not None, **settings("finish", dtype),
     )  # fmt: skip
     HN, GN = s.H * s.N, s.G * s.N
     sums = partials.sum(0).split([HN, HN, GN, GN, s.H, s.H])
