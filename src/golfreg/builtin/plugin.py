@@ -60,6 +60,14 @@ def golfreg_kernels() -> Iterator[Kernel]:
         summary="chunked plain PyTorch made of matrix products",
         target="golfreg.builtin.kernels.mamba3_siso:reference_kernel",
     )
+    yield Kernel(
+        name="triton",
+        op="mamba3_siso",
+        summary="fused Triton kernels that read the projection and write its gradient in place",
+        target="golfreg.builtin.kernels.mamba3_triton:triton_kernel",
+        requires=("triton",),
+        priority=10,
+    )
 
 
 @hookimpl

@@ -69,8 +69,8 @@ def make_places(submission: Collection[str], files: Iterable[Path], scratch: Pat
     for distribution in metadata.distributions():
         base = str(distribution.locate_file(""))
         if is_plugin(distribution):
-            files = [Path(str(distribution.locate_file(f))) for f in distribution.files or ()]
-            refused |= {str(f) for f in files if not _is_metadata(f)}
+            theirs = [Path(str(distribution.locate_file(f))) for f in distribution.files or ()]
+            refused |= {str(f) for f in theirs if not _is_metadata(f)}
         elif distribution.metadata["Name"]:
             libraries.add(base)
     readable = {
