@@ -188,6 +188,29 @@ def measure(op: Op, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def check_more(op: Op, result: dict[str, Any]) -> None:
+    """float32, documents, states, other sizes; and whether two runs give equal bits."""
+    marks = ((0, 63), (0, 64), (0, 65), (0, 127), (1, 5), (1, 64), (1, 128))
+    state = {"length": 130, "starts": marks, "initial_state": True, "return_state": True}
+    cases = {
+        "bfloat16, documents, states": (torch.bfloat16, state),
+        "bfloat16, documents": (torch.bfloat16, {"batch": 2, "length": 2048, "n_heads": 16, "starts": marks}),
+        "float32": (torch.float32, {"length": 300}),
+        "float32, documents, states": (torch.float32, state),
+        "bfloat16, d_state 128, all rotated": (torch.bfloat16, {"d_state": 128, "rope_fraction": 1.0, "length": 96}),
+        "bfloat16, 2 groups, d_state 32": (torch.bfloat16, {"ngroups": 2, "d_state": 32, "headdim": 32, "length": 77}),
+    }
+    for name, (dtype, shape) in cases.items():
+        found = errors(op, dtype, **shape)
+        worst = max(found, key=lambda k: found[k])
+        print(f"  {name}: worst {worst} {found[worst]:.2e}, y {found['y']:.2e}", flush=True)
+        result[name] = found
+    inputs = make_inputs("cuda", torch.bfloat16, 3, batch=2, length=2048, n_heads=16)
+    one, two = run_op(op, inputs), run_op(op, inputs)
+    result["two_runs_equal_bits"] = all(torch.equal(one[k], two[k]) for k in one)
+    print("  two runs give equal bits:", result["two_runs_equal_bits"], flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=32)
@@ -207,42 +230,19 @@ def main() -> None:
     result: dict[str, Any] = {"device": torch.cuda.get_device_name(), "torch": torch.__version__}
 
     large = {"batch": 2, "length": 2048, "n_heads": 16, "a_form": "heavy_tail"}
-    table = {name: errors(op, torch.bfloat16, **large) for name, op in contenders.items()}
-    result["errors_bfloat16"] = table
-    print("relative error against float64, bfloat16, 2 x 2048, 16 heads")
-    for name in table["golfreg"]:
-        print(f"  {name:12s}" + "".join(f"{who} {table[who][name]:.2e}   " for who in table))
-    marks = tuple((b, t) for b, t in ((0, 0), (0, 1), (0, 63), (0, 64), (0, 65), (0, 127), (1, 5), (1, 64), (1, 128)))
-    more = {
-        "float32": (torch.float32, {"batch": 2, "length": 300, "n_heads": 4}),
-        "float32, starts, state": (
-            torch.float32, {"length": 130, "starts": marks[2:], "initial_state": True, "return_state": True},
-        ),
-        "bfloat16, starts, state": (
-            torch.bfloat16, {"length": 130, "starts": marks[2:], "initial_state": True, "return_state": True},
-        ),
-        "bfloat16, d_state 128, all rotated": (torch.bfloat16, {"d_state": 128, "rope_fraction": 1.0, "length": 96}),
-        "bfloat16, 2 groups, d_state 32": (torch.bfloat16, {"ngroups": 2, "d_state": 32, "headdim": 32, "length": 77}),
-    }  # fmt: skip
-    for name, (dtype, shape) in more.items():
-        try:
-            found = errors(call, dtype, **shape)
-            worst = max(found, key=lambda k: found[k])
-            print(f"  {name}: worst {worst} {found[worst]:.2e}, y {found['y']:.2e}", flush=True)
-            result[name] = found
-        except Exception as e:
-            print(f"  {name}: {type(e).__name__} {str(e)[:300]}", flush=True)
-    inputs = make_inputs("cuda", torch.bfloat16, 3, **large)
-    one, two = run_op(call, inputs), run_op(call, inputs)
-    result["two_runs_equal_bits"] = all(torch.equal(one[k], two[k]) for k in one)
-    print("  two runs give equal bits:", result["two_runs_equal_bits"], flush=True)
-    del one, two, inputs
-
     for who, op in contenders.items():
-        if args.no_times or not all(e == e and e < 1 for e in table[who].values()):
+        found = errors(op, torch.bfloat16, **large)
+        print(f"{who}: relative error against float64, bfloat16, 2 x 2048, 16 heads")
+        for name, error in found.items():
+            print(f"  {name:12s}{error:.2e}")
+        sys.stdout.flush()
+        result[who] = {"errors_bfloat16": found}
+        if who == "golfreg":
+            check_more(call, result)
+        if args.no_times or not all(e == e and e < 1 for e in found.values()):
             print(who, "is not timed", flush=True)
             continue
-        result[who] = m = measure(op, args)
+        result[who] |= (m := measure(op, args))
         print(f"{who}: first call {m['first_call_seconds']:.1f} s, peak {m['peak_gib']:.2f} GiB")
         for key in ("forward_no_grad_ms", "forward_ms", "forward_backward_ms"):
             print(f"  {key:20s} {m[key]['median']:.3f} ({m[key]['lowest']:.3f} to {m[key]['highest']:.3f})")

@@ -1,12 +1,17 @@
-"""Backward kernels of ``mamba3_siso``: four launches that fill one gradient of the projection in place.
+"""Backward kernels of ``mamba3_siso``: six launches that fill one gradient of the projection in place.
 
-1. ``state_gradients``, one program per (head, batch), walks the chunks backwards: the gradient of the state that
+1. ``query_gradients``, a program per (head, chunk, batch): the output before its gate again, hence the gradient of z;
+   dq; and dy = dout silu(z), kept in the columns of x, which the next two read.
+2. ``state_gradients``, a program per (head, batch) that walks the chunks backwards: the gradient of the state that
    leaves each chunk.
-2. ``gradients``, one program per (chunk, batch, group) that takes the group's heads in turn. The sums over heads
-   (gradients of B, C and angle) stay in registers, so no array of size heads * N per position exists; the rotation,
-   biases, norms, decays and the output gate are recomputed.
-3. ``phase_carry`` sums the gradient of the phases over later chunks (phases are sums over time).
-4. ``finish``: gradients of dt, A, trap and angle, for all heads of a chunk at once.
+3. ``key_gradients``, a program per (head, chunk, batch): the gradient of x in place of dy, dk in place of 2's states.
+4. ``sum_heads``, a program per (chunk, batch, group, 32 channels) that takes the heads in turn: dq and dk turned back
+   and summed over heads in registers, so that no float32 array of size heads * N per position exists.
+5. ``phase_carry`` sums the gradient of the phases over later chunks (phases are sums over time).
+6. ``finish``: the norms of B and C, and dt, A, trap and angle for all heads of a chunk at once.
+
+One kernel in place of 1, 3 and 4 would read less, but a tile of 64 x 64 float32
+values takes 32 registers of each of 128 threads: it spilled 500 of them, and the spills went to device memory.
 
 With S[t, s] = exp(L_t - L_s) (q_t k_s) scale_s for s < t, the gradient of the decay sums is
 ``dL_t = q_t dq_t - k_t dk_t`` (without the diagonal's part), because S is a product of q_t and k_s; what enters and
@@ -171,6 +176,7 @@ def query_gradients_kernel(
         q = pin((c * cos + swapped(c, C, N) * sin).to(DT), FAST)
         b = tl.load(bc_at + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + n).to(tl.float32)[None, :]
         k = pin(((b * cos + swapped(b, C, N) * sin) * scale[:, None]).to(DT), FAST)
+        tl.debug_barrier()  # keeps the compiler from loading everything first
         own = tl.load(D + head).to(tl.float32) + gamma * tl.load(cell + 4 * scalar_stride)
         x = tl.load(projected + (H * P + head * P) + in_tile, mask=valid, other=0.0)
         z = tl.load(projected + head * P + in_tile, mask=valid, other=0.0).to(tl.float32)
@@ -178,20 +184,18 @@ def query_gradients_kernel(
         gate = sigmoid(z, FAST)
         dy = pin((do * z * gate).to(DT), FAST)
         dgate = pin((do * gate * (1.0 + z * (1.0 - gate))).to(DT), FAST)
+        own_dyx = tl.sum(dy.to(tl.float32) * x.to(tl.float32), 1)
         tl.store(dprojected + (H * P + head * P) + out_tile, dy, mask=valid)
-
-        state = tl.load(states + (bh * n_chunks + chunk) * P * N + tile)
-        ratio = tl.where(seen, exp(decay[:, None] - decay[None, :], FAST), 0.0)
-        own_at = i[None, :] + zero == i[:, None]
-        dyx = tl.dot(dy, tl.trans(x), input_precision=PRECISION)
-        own_dyx = tl.sum(tl.where(own_at, dyx, 0.0), 1)
         tl.store(dcell + scalar_stride, own_dyx)
         tl.store(partials + (2 * H + 2 * G) * N + head, tl.sum(own_dyx, 0))
-        dweight = (dyx * ratio).to(DT)
-        weight = tl.dot(q, tl.trans(k), input_precision=PRECISION) * ratio
-        weight = tl.where(own_at, own[:, None], weight).to(DT)
+
+        tl.debug_barrier()
+        state = tl.load(states + (bh * n_chunks + chunk) * P * N + tile)
+        ratio = tl.where(seen, exp(decay[:, None] - decay[None, :], FAST), 0.0)
+        weight = (tl.dot(q, tl.trans(k), input_precision=PRECISION) * ratio).to(DT)
+        dweight = (tl.dot(dy, tl.trans(x), input_precision=PRECISION) * ratio).to(DT)
         y = tl.dot(q, tl.trans(state), input_precision=PRECISION) * entering[:, None]
-        y = tl.dot(weight, x, acc=y, input_precision=PRECISION)
+        y = tl.dot(weight, x, acc=y, input_precision=PRECISION) + own[:, None] * x.to(tl.float32)
         tl.store(dprojected + head * P + out_tile, y * dgate.to(tl.float32), mask=valid)
 
         dq_now = tl.dot(dy, state, input_precision=PRECISION) * entering[:, None]
@@ -296,10 +300,10 @@ def sum_heads_kernel(
     """dnormed[B, T_pad, 2, G, N], of B and C after their norm: dq and dk turned back and summed over the group's heads
     in registers, M channels in a program. Of dscalars: planes 3 + part scale, 3 + N/M + part dt by the phase.
     dangle[B, G, T_pad, R] and dphase[B, H, K, R]: of this chunk's positions alone."""
-    group = tl.program_id(0) // (N // M)
-    part = tl.program_id(0) % (N // M)
-    chunk = tl.program_id(1)
-    batch = tl.program_id(2).to(tl.int64)
+    chunk = tl.program_id(0)
+    batch = tl.program_id(1).to(tl.int64)
+    group = tl.program_id(2) // (N // M)
+    part = tl.program_id(2) % (N // M)
     EXACT: tl.constexpr = projected.dtype.element_ty == tl.float32
     i = tl.arange(0, C)
     m = part * M + tl.arange(0, M)

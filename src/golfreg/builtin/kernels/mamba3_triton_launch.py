@@ -22,7 +22,7 @@ CONFIGS: dict[str, dict[str, int]] = {
     "state_gradients": {"num_warps": 4, "STAGES": 2},
     "query_gradients": {"num_warps": 4, "STAGES": 1, "HEADS": 1},
     "key_gradients": {"num_warps": 4, "STAGES": 1, "HEADS": 1, "maxnreg": 168},
-    "sum_heads": {"num_warps": 4, "num_stages": 1, "maxnreg": 128, "M": 16},
+    "sum_heads": {"num_warps": 4, "num_stages": 1, "maxnreg": 168, "M": 32},
     "phase_carry": {"num_warps": 4, "num_stages": 1},
     "finish": {"num_warps": 4, "num_stages": 1},
 }
@@ -218,7 +218,7 @@ def run_backward(
         projected, kept["bc"], kept["scalars"], kept["first"], B_bias, C_bias, D, kept["phase"], kept["states"],
         dk1, dv1, dstates, dprojected, dscalars, *sizes, **inner, **heads,
     )  # fmt: skip
-    backward.sum_heads_kernel[(s.G * s.N // M, s.K, s.B)](
+    backward.sum_heads_kernel[(s.K, s.B, s.G * s.N // M)](
         projected, kept["bc"], kept["scalars"], kept["first"], B_bias, C_bias, kept["phase"], dq, dstates, dk1,
         dnormed, dscalars, dangle, dphase, partials, stride_b, s.T, s.T_pad, plane, s.K,
         stride_t=stride_t, angle_col=s.dt_col + 3 * s.H, width=s.width, H=s.H, G=s.G, N=s.N, R=s.R, C=s.C, S=S,
