@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 EXIT_OK = 0
 EXIT_ANSWER_IS_NO = 1
 EXIT_USAGE = 2
 EXIT_BUG = 70
+
+
+def nearest(wrong: str, known: Iterable[str], label: str) -> str:
+    """A hint for a name that nothing has: the name most like it, or all of them after ``label``."""
+    import difflib
+
+    names = sorted(known)
+    near = difflib.get_close_matches(wrong, names, n=1)
+    return f"did you mean `{near[0]}`?" if near else f"{label}: {', '.join(names) or 'none'}"
 
 
 class GolfregError(Exception):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from golfreg.api.errors import ConfigError
+from golfreg.api.errors import ConfigError, nearest
 from golfreg.config import strict
 from golfreg.config.spec import SPEC_SCHEMA, RunSpec
 
@@ -103,10 +102,7 @@ def nest(key: str, value: Any) -> dict[str, Any]:
 
 def unknown_key(key: str, known: Iterable[str], where: str) -> ConfigError:
     """The error for a key that nothing reads, with the nearest one that is read."""
-    known = sorted(known)
-    near = difflib.get_close_matches(key.rpartition(".")[2], known, n=1)
-    hint = f"did you mean `{near[0]}`?" if near else "known: " + ", ".join(known)
-    return ConfigError(f"{where}: there is no setting `{key}`", hint)
+    return ConfigError(f"{where}: there is no setting `{key}`", nearest(key.rpartition(".")[2], known, "known"))
 
 
 def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from golfreg.api.errors import InputError
+from golfreg.api.errors import InputError, nearest
 
 MAX_LINE = 4_096
 MAX_DOTS = 100
@@ -106,14 +106,7 @@ def build(cls: type[T], table: object, where: str) -> T:
 
 def unknown_key(key: object, known: Iterable[str], where: str) -> InputError:
     """The error for a key that has no meaning, with the nearest one that has."""
-    import difflib
-
-    names = sorted(known)
-    near = difflib.get_close_matches(shown(key), names, n=1)
-    return InputError(
-        f"{where} has the unknown key `{shown(key)}`",
-        f"did you mean `{near[0]}`?" if near else "known keys: " + ", ".join(names),
-    )
+    return InputError(f"{where} has the unknown key `{shown(key)}`", nearest(shown(key), known, "known keys"))
 
 
 def text_matching(value: str, pattern: re.Pattern[str], name: str, says: str) -> None:

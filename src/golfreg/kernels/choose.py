@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from golfreg.api.errors import EnvironmentFault, PluginError, UnknownComponentError
+from golfreg.api.errors import EnvironmentFault, PluginError, UnknownComponentError, nearest
 
 Offer = tuple[str, int, Callable[[], Any]]
 """A kernel's name, its priority, and what loads its target."""
@@ -49,10 +48,8 @@ def _named(
 ) -> tuple[str, str]:
     by_name = {name: load for name, _, load in offers}
     if wanted not in by_name:
-        near = difflib.get_close_matches(wanted, by_name, n=1)
-        known = f"kernels of `{op}`: {', '.join(sorted(by_name)) or 'none'}"
         raise UnknownComponentError(
-            f"kernel `{wanted}` of `{op}` is not registered", f"did you mean `{near[0]}`? {known}" if near else known
+            f"kernel `{wanted}` of `{op}` is not registered", nearest(wanted, by_name, f"kernels of `{op}`")
         )
     try:
         kernel = by_name[wanted]()

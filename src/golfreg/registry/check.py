@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.machinery
 import importlib.util
 import inspect
@@ -12,6 +11,7 @@ from collections.abc import Iterable, Mapping
 import pluggy
 
 from golfreg.api import GOLFREG_API, Component, Kernel
+from golfreg.api.errors import nearest
 from golfreg.api.markers import PROJECT
 from golfreg.registry.hookspecs import HOOKS
 from golfreg.registry.records import Provider
@@ -79,9 +79,7 @@ def hook_fault(plugins: pluggy.PluginManager, plugin: object) -> Fault | None:
         if hook in HOOKS:
             implemented += 1
         elif not options.get("optionalhook"):
-            near = difflib.get_close_matches(hook, HOOKS, 1)
-            guess = f"did you mean `{near[0]}`? " if near else ""
-            return f"golfreg has no hook `{hook}`", f"{guess}the hooks are {', '.join(sorted(HOOKS))}"
+            return f"golfreg has no hook `{hook}`", nearest(hook, HOOKS, "hooks")
     if not implemented:
         return "it implements no hook", f"the hooks are named `{PROJECT}_...`: {', '.join(sorted(HOOKS))}"
     return None

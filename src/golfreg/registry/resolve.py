@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from golfreg.api import KINDS, ConfigError, PluginError, UnknownComponentError
+from golfreg.api.errors import nearest
 from golfreg.registry.check import missing_modules, whole
 from golfreg.registry.discover import normalized
 from golfreg.registry.host import DISABLE_VARIABLE, Host, get_host
@@ -44,9 +45,7 @@ def resolve(kind: str, name: str, *, op: str | None = None, host: Host | None = 
 def check_kind(kind: str) -> None:
     """Raise ``ConfigError`` with the nearest kind if there is none of that name."""
     if kind not in KINDS:
-        near = difflib.get_close_matches(kind, KINDS, 1)
-        guess = f"did you mean `{near[0]}`? " if near else ""
-        raise ConfigError(f"there is no kind `{kind}`", hint=f"{guess}the kinds are {', '.join(sorted(KINDS))}")
+        raise ConfigError(f"there is no kind `{kind}`", nearest(kind, KINDS, "kinds"))
 
 
 def load(registered: Registered) -> Any:

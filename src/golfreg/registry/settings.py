@@ -7,11 +7,11 @@ nothing is lost (list to tuple, int to float) and refused elsewhere, with the fi
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from golfreg.api import ConfigError, PluginError
+from golfreg.api.errors import nearest
 from golfreg.registry.convert import Mismatch, convert, describe, field_types
 from golfreg.registry.records import Registered
 from golfreg.registry.resolve import load
@@ -83,9 +83,7 @@ def _plain(value: Any) -> Any:
 
 
 def _nearest(key: str, types: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(key, types, 1)
-    guess = f"did you mean `{near[0]}`? " if near else ""
-    return f"{guess}the settings are {', '.join(sorted(types))}" if types else "it has no settings"
+    return nearest(key, types, "the settings are") if types else "it has no settings"
 
 
 def _quoted(values: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from golfreg.api.errors import ConfigError, InputError
+from golfreg.api.errors import ConfigError, InputError, nearest
 from golfreg.config import strict
 
 if TYPE_CHECKING:
@@ -138,13 +138,7 @@ def load_ruleset(name: str) -> Ruleset:
     """The ruleset of that name. ConfigError for an unknown one, with the nearest name."""
     known = list_rulesets()
     if name not in known:
-        import difflib
-
-        near = difflib.get_close_matches(name, known, n=1)
-        raise ConfigError(
-            f"there is no ruleset `{strict.shown(name)}`",
-            f"did you mean `{near[0]}`?" if near else "rulesets: " + ", ".join(known),
-        )
+        raise ConfigError(f"there is no ruleset `{strict.shown(name)}`", nearest(name, known, "rulesets"))
     return read_ruleset(RULESETS_DIR / f"{name}.toml")
 
 

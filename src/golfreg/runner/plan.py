@@ -15,7 +15,7 @@ import torch
 
 from golfreg.api.errors import ConfigError, EnvironmentFault
 from golfreg.config.load import Loaded
-from golfreg.config.plan import Chosen, Plan, plain_values, plan_to_dict
+from golfreg.config.plan import Chosen, Plan, plan_to_dict
 from golfreg.config.spec import RunSpec
 from golfreg.data.cache import dataset_dir_for
 from golfreg.data.dataset import open_dataset
@@ -25,7 +25,7 @@ from golfreg.kernels.choose import choose_kernel
 from golfreg.registry.host import get_host
 from golfreg.registry.records import Registered
 from golfreg.registry.resolve import load, resolve
-from golfreg.registry.settings import make_config
+from golfreg.registry.settings import config_values, make_config
 from golfreg.rules.ruleset import load_ruleset
 from golfreg.runner.settings import component_settings, unused_tables
 from golfreg.score.windows import parse_windows
@@ -138,7 +138,7 @@ def choose(loaded: Loaded, component: Registered, origins: dict[str, str], prefi
     config = make_config(load(component), values, f"{component.kind} `{component.name}`")
     for f in fields(config):
         origins[prefix + f.name] = where.get(f.name, "default")
-    return replace(plain_choice(component), config=plain_values(asdict(config)))
+    return replace(plain_choice(component), config=config_values(config))
 
 
 def plain_choice(component: Registered) -> Chosen:

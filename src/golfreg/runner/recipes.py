@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 
-from golfreg.api.errors import ConfigError
+from golfreg.api.errors import ConfigError, nearest
 
 RECIPES_DIR = Path(__file__).parent.parent / "recipes"
 
@@ -22,9 +21,10 @@ def find_recipe(name: str) -> Path:
         return RECIPES_DIR / f"{name}.toml"
     if name.endswith(".toml") or os.sep in name:
         return Path(name)
-    near = difflib.get_close_matches(name, list_recipes(), n=1)
-    guess = f"did you mean `{near[0]}`?" if near else f"shipped: {', '.join(list_recipes())}"
-    raise ConfigError(f"there is no recipe `{name}`", f"{guess}; or give a path that ends in .toml")
+    raise ConfigError(
+        f"there is no recipe `{name}`",
+        f"{nearest(name, list_recipes(), 'shipped')}; or give a path that ends in .toml",
+    )
 
 
 def choose_recipe(name: str | None, device: str | None) -> tuple[Path, str]:

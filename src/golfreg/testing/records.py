@@ -22,7 +22,7 @@ from golfreg.config.record import (
     TrainFacts,
 )
 
-_NATS, _TOKENS, _BYTES = 780_000.0, 299_999, 900_000
+_NATS, _TOKENS, _BYTES = 780_000.0, 299_999, 467_909
 
 
 def example_record(seed: int = 1, *, bits_per_byte: float | None = None) -> RunRecord:

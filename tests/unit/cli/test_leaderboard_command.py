@@ -47,7 +47,7 @@ def make_run(tmp_path):
 
 def test_add_then_show_then_check(call, make_run, tmp_path):
     said, _ = call("add", make_run(1), make_run(2), "--name", "mine", "--author", "A. Uthor")
-    assert "1.2503 ± 0.0000 bits per byte, 925,000 bytes, 2 seeds" in said
+    assert "2.4050 ± 0.0000 bits per byte, 925,000 bytes, 2 seeds" in said
     (directory,) = (tmp_path / "leaderboard" / "cpu-smoke").iterdir()
     table, _ = call("show")
     assert "track cpu-smoke" in table

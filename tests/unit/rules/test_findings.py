@@ -13,7 +13,7 @@ from golfreg.rules.ruleset import RuleData, RuleHardware, RuleSeeds, load_rulese
 from golfreg.testing.records import changed, example_record
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-RULESET = load_ruleset("cpu-smoke")
+RULESET = replace(load_ruleset("cpu-smoke"), data=RuleData(corpora=("docstrings",)))
 DOCS = Path(__file__).parents[3] / "docs" / "rules.md"
 THIS = Path(__file__)
 
@@ -125,9 +125,9 @@ def test_gr303_a_part_of_the_validation_text_is_not_enough():
     score = example_record().score
     half = {"tokens": score.tokens // 2, "nats_per_token": score.nats / (score.tokens // 2)}
     assert one("score", **half)[0] == [("GR303", "FAIL", "r")]
-    assert one("data", validation_bytes=900_065)[0] == [("GR303", "FAIL", "r")]
-    assert one("data", validation_bytes=899_999)[0] == [("GR303", "FAIL", "r")]
-    assert one("data", validation_bytes=900_007)[0] == []
+    assert one("data", validation_bytes=467_974)[0] == [("GR303", "FAIL", "r")]
+    assert one("data", validation_bytes=467_908)[0] == [("GR303", "FAIL", "r")]
+    assert one("data", validation_bytes=467_916)[0] == []
 
 
 def test_gr304_corpus_fingerprint_and_text_are_the_rulesets():
@@ -135,10 +135,10 @@ def test_gr304_corpus_fingerprint_and_text_are_the_rulesets():
     codes, message = one("components", corpus=other)
     assert codes == [("GR304", "FAIL", "r")]
     assert "corpus `jsonl` is none of docstrings" in message
-    fixed = replace(RULESET, data=RuleData(fingerprints=("ab" * 32,), validation_source_bytes=900_000))
+    fixed = replace(RULESET, data=RuleData(fingerprints=("ab" * 32,), validation_source_bytes=467_909))
     assert found(pair(), ruleset=fixed)[0] == []
     assert one("data", fingerprint="ef" * 32, ruleset=fixed)[0] == [("GR304", "FAIL", "r")]
-    assert one("data", validation_source_bytes=900_001, ruleset=fixed)[0] == [("GR304", "FAIL", "r")]
+    assert one("data", validation_source_bytes=467_910, ruleset=fixed)[0] == [("GR304", "FAIL", "r")]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_gr304_corpus_fingerprint_and_text_are_the_rulesets():
         {"fingerprint": "ef" * 32},
         {"tokenizer_digest": "ef" * 32},
         {"validation_tokens": 299_999},
-        {"validation_bytes": 900_001},
+        {"validation_bytes": 467_910},
     ],
 )
 def test_gr305_seeds_of_other_data_do_not_mix(facts):
