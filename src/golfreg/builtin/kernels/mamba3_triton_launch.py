@@ -195,10 +195,9 @@ def run_backward(
     out_stride_b = dprojected.stride(0)
     strides = {"stride_t": stride_t, "out_stride_t": dprojected.stride(1)}
     plane = s.B * s.H * s.T_pad
-    common = {"H": s.H, "G": s.G, "P": s.P, "N": s.N, "R": s.R, "C": s.C, "STARTS": starts is not None}
-    common |= {"FINAL": dfinal is not None, "PRECISION": PRECISION, "FAST": not INTERPRETED}
-
-    common |= {"S": S}
+    common: dict[str, int | str] = {"H": s.H, "G": s.G, "P": s.P, "N": s.N, "R": s.R, "C": s.C, "S": S}
+    common |= {"STARTS": starts is not None, "FINAL": dfinal is not None}
+    common |= {"PRECISION": PRECISION, "FAST": not INTERPRETED}
     inner = {**common, **strides, "width": s.width}
     sizes = (stride_b, out_stride_b, s.T, s.T_pad, plane, s.K)
     heads = settings("query_gradients", dtype)
