@@ -28,9 +28,9 @@ MOMENTS = [
 ]  # fmt: skip
 
 
-def arguments(corpus: Path, runs: Path) -> list[str]:
+def arguments(corpus: Path, runs: Path, steps: str = STEPS) -> list[str]:
     return [
-        "run", "--arch=mamba3", "--codec=lzma", f"--corpus=jsonl:{corpus}", f"--runs={runs}", f"--steps={STEPS}",
+        "run", "--arch=mamba3", "--codec=lzma", f"--corpus=jsonl:{corpus}", f"--runs={runs}", f"--steps={steps}",
         "--set=train.checkpoint_steps=4", *TINY,
     ]  # fmt: skip
 
@@ -98,22 +98,30 @@ def test_sigkill_at_random_moments_changes_nothing(
     assert digest(tmp_path / "runs") == never_killed
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_training_says_how_to_go_on(
-    number: signal.Signals, code: int, golfreg: Golfreg, tmp_path: Path, tiny_corpus: Path, cache: Path
+@pytest.mark.parametrize(
+    ("number", "stage"),
+    [(signal.SIGINT, "train"), (signal.SIGTERM, "train"), (signal.SIGTERM, "pack"), (signal.SIGINT, "score")],
+)
+def test_an_interrupted_run_says_how_to_go_on_and_does(
+    number: signal.Signals, stage: str, golfreg: Golfreg, tmp_path: Path, tiny_corpus: Path, cache: Path
 ) -> None:
+    steps = "100000" if stage == "train" else "2"
     process = subprocess.Popen(
-        [sys.executable, "-m", "golfreg", *arguments(tiny_corpus, tmp_path / "runs"), "--set=train.steps=100000"],
+        [sys.executable, "-m", "golfreg", *arguments(tiny_corpus, tmp_path / "runs", steps)],
         env={**os.environ, "GOLFREG_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         text=True,
     )
+    sign = "*/train/step_*" if stage == "train" else f"*/logs/{stage}.log"
     deadline = time.monotonic() + 120
-    while not list((tmp_path / "runs").glob("*/train/step_*")) and time.monotonic() < deadline:
+    while not list((tmp_path / "runs").glob(sign)) and time.monotonic() < deadline:
         time.sleep(0.05)
+    time.sleep(1)
     process.send_signal(number)
     _, talk = process.communicate(timeout=60)
-    assert process.returncode == code, talk
+    assert process.returncode == 128 + number, talk
     (run_dir,) = (tmp_path / "runs").iterdir()
     assert f"golfreg run --resume {run_dir}" in talk
     assert "Traceback" not in talk
+    if stage != "train":
+        assert golfreg("run", "--resume", run_dir).returncode == 0
