@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: run test lint format clean
+.PHONY: run test test-all lint format clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -19,7 +19,11 @@ lint: .venv/.ready
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist load -m "not slow"
+
+# Everything, the minutes of random kills included.
+test-all: lint
+	$(BIN)/python -m pytest -n 2 --dist load
 
 format: .venv/.ready
 	$(BIN)/ruff check --fix .

@@ -18,14 +18,14 @@ from tests.conftest import TINY, Golfreg
 KILLER = Path(__file__).parent / "killer"
 STEPS = "24"
 
-MOMENTS = [
-    f"{moment}:{name}"
-    for name in (
-        "dataset.toml", "data.toml", "step_", "model.safetensors", "train.toml", "sections.bin", "quantize.toml",
-        "artifact.golfreg", "pack.toml", "score.toml", "record.toml",
-    )
-    for moment in ("before", "after")
-]  # fmt: skip
+FILES = (
+    "dataset.toml", "data.toml", "step_", "model.safetensors", "train.toml", "sections.bin", "quantize.toml",
+    "artifact.golfreg", "pack.toml", "score.toml", "record.toml",
+)  # fmt: skip
+QUICK_AFTER = ("step_", "artifact.golfreg", "record.toml")
+MOMENTS = [f"before:{name}" for name in FILES] + [
+    pytest.param(f"after:{name}", marks=() if name in QUICK_AFTER else pytest.mark.slow) for name in FILES
+]
 
 
 def arguments(corpus: Path, runs: Path, steps: str = STEPS) -> list[str]:
