@@ -22,9 +22,14 @@ FILES = (
     "dataset.toml", "data.toml", "step_", "model.safetensors", "train.toml", "sections.bin", "quantize.toml",
     "artifact.golfreg", "pack.toml", "score.toml", "record.toml",
 )  # fmt: skip
-QUICK_AFTER = ("step_", "artifact.golfreg", "record.toml")
-MOMENTS = [f"before:{name}" for name in FILES] + [
-    pytest.param(f"after:{name}", marks=() if name in QUICK_AFTER else pytest.mark.slow) for name in FILES
+QUICK = {
+    "before:dataset.toml", "before:step_", "after:step_", "before:model.safetensors", "before:sections.bin",
+    "before:artifact.golfreg", "after:artifact.golfreg", "before:record.toml", "after:record.toml",
+}  # fmt: skip
+MOMENTS = [
+    pytest.param(moment, marks=() if moment in QUICK else pytest.mark.slow)
+    for name in FILES
+    for moment in (f"before:{name}", f"after:{name}")
 ]
 
 
