@@ -24,8 +24,10 @@ def run_stages(run_dir: Path, plan: Plan, listen: Listener, clock: Callable[[], 
         if (run_dir / "record.toml").exists():
             return read_record(run_dir / "record.toml")
         calibrated = bool(plan.quantizer_needs)
+        if not (plan.dataset_dir / "dataset.toml").exists():
+            # It lives in a cache, which may have been emptied since the stage was done.
+            (run_dir / "stages" / "data.toml").unlink(missing_ok=True)
         results = {"data": _stage("data", run_dir, plan, listen)}
-        _check_dataset(run_dir, plan, results)
         waiting = None
         if calibrated and not _done("train", run_dir) and not _done("calibrate", run_dir):
             waiting = Worker("calibrate", run_dir, plan.threads, wait=True)
@@ -54,13 +56,6 @@ def check_training_clock(results: dict[str, dict[str, Any]], plan: Plan) -> None
             f" > {plan.limits.train_seconds:g} s of ruleset `{plan.spec.ruleset}`",
             "raise `train.calibration_reserve_seconds` or lower `train.steps`",
         )
-
-
-def _check_dataset(run_dir: Path, plan: Plan, results: dict[str, dict[str, Any]]) -> None:
-    """A dataset lives in a cache that may have been emptied since the data stage was done."""
-    if not (plan.dataset_dir / "dataset.toml").exists():
-        (run_dir / "stages" / "data.toml").unlink()
-        results["data"] = _stage("data", run_dir, plan, lambda stage, event: None)
 
 
 def _done(stage: str, run_dir: Path) -> bool:
