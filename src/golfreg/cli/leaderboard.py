@@ -129,7 +129,9 @@ def add(
         out.json({"entry": added.entry.key, "directory": str(added.directory), **to_table(figures)})
     else:
         score = score_text(figures.bits_per_byte_mean, figures.bits_per_byte_std)
-        out.line(f"{added.directory}: {score} bits per byte, {figures.bytes_max:,} bytes, {len(figures.seeds)} seeds")
+        out.line(
+            f"{added.directory}: {score} bits per byte, {figures.bytes_max or 0:,} bytes, {len(figures.seeds)} seeds"
+        )
     for finding in added.entry.findings():
         if finding.level is not Level.PASS:
             out.warn(f"{finding.code} {finding.level} {finding.where}: {finding.message}")

@@ -98,7 +98,7 @@ def readme(entry: Entry) -> str:
         f"# {escape(facts.name)}\n\n"
         f"{escape(facts.author)}, {facts.date}, track {escape(facts.track)}, ruleset {escape(facts.ruleset)}.\n\n"
         f"**{score_text(figures.bits_per_byte_mean, figures.bits_per_byte_std)} bits per byte**, "
-        f"{figures.bytes_max:,} bytes at most.\n\n"
+        f"{figures.bytes_max or 0:,} bytes at most.\n\n"
         f"Architecture, quantizer, codec, corpus: {', '.join(map(escape, parts))}.\n\n"
         f"{markdown_table(columns, rows, columns)}\n"
         "`runs/` holds the record of each seed, with every setting. "

@@ -1,23 +1,28 @@
 """An entry: ``<track>/<date>_<name>/`` with ``entry.toml`` and one record for each seed, ``runs/seed_N.toml``.
 
 The path must repeat what the content says. What an entry declares is a statement: nothing here
-believes it, the rules recompute it.
+believes it, the rules recompute it. An imported entry has ``imported.toml`` beside it, and its runs
+are what others published.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from golfreg.api.errors import ConfigError, GolfregError, InputError
 from golfreg.config import strict
+from golfreg.config.imported import Imported, ImportedRun, read_imported, read_imported_run
 from golfreg.config.record import RunRecord, read_record, to_table
-from golfreg.rules.figures import Figures
+from golfreg.rules.figures import Figures, SeedResult, figures_of, seed_result
 from golfreg.rules.findings import Finding, check_records
+from golfreg.rules.imported_rules import check_imported, imported_result
 from golfreg.rules.ruleset import Ruleset, load_ruleset
 
 ENTRY_SCHEMA = 1
@@ -32,7 +37,23 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 _TRACK = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 ENTRY_DIRECTORY = re.compile(r"(\d{4}-\d\d-\d\d)_([a-z0-9][a-z0-9-]{0,59})")
 _BASE = re.compile(rf"[a-z0-9][a-z0-9_.-]{{0,99}}/{ENTRY_DIRECTORY.pattern}")
+T = TypeVar("T")
 _SEED_FILE = re.compile(r"seed_(0|-?[1-9]\d{0,18})\.toml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduction:
+    """Someone else's runs of the same configuration. ``environment``: hardware and versions, in words."""
+
+    by: str
+    date: str
+    url: str = ""
+    environment: str = ""
+    bits_per_byte: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.bits_per_byte or min(self.bits_per_byte) <= 0:
+            raise InputError("a reproduction has at least one score, above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +71,8 @@ class EntryFacts:
     based_on: tuple[str, ...] = ()
     """Entries that this one builds on, as ``track/date_name``."""
     techniques: tuple[str, ...] = ()
+    reproductions: tuple[Reproduction, ...] = ()
+    """Runs by others."""
     declared: Figures = field(kw_only=True)
 
     def __post_init__(self) -> None:
@@ -71,18 +94,61 @@ class EntryFacts:
             raise InputError(f"date is {strict.shown(self.date)}; it must be a day, as in 2026-05-01")
 
 
+class Parts(NamedTuple):
+    """What an entry is made of, for tables; empty where it is not known."""
+
+    architecture: str
+    quantizer: str
+    codec: str
+    corpus: str
+    tokenizer: str
+
+
 @dataclass(frozen=True)
 class Entry:
-    """A valid entry. ``key``: ``track/date_name``. ``records``: by file name inside the entry, sorted by seed."""
+    """A valid entry. ``key``: ``track/date_name``.
+
+    ``records``: golfreg's own, by file name inside the entry, sorted by seed; or, of an imported
+    entry, ``imported`` and ``imported_runs``.
+    """
 
     key: str
     facts: EntryFacts
     ruleset: Ruleset
-    records: dict[str, RunRecord]
+    records: dict[str, RunRecord] = field(default_factory=dict)
+    imported: Imported | None = None
+    imported_runs: dict[str, ImportedRun] = field(default_factory=dict)
 
     def findings(self, now: datetime | None = None) -> list[Finding]:
         """Every rule over the records and what is declared."""
+        if self.imported is not None:
+            return check_imported(self.imported, self.imported_runs, self.ruleset, self.facts.declared)
         return check_records(self.records, self.ruleset, self.facts.declared, self.facts.date, now)
+
+    @cached_property
+    def results(self) -> list[SeedResult]:
+        """Each seed that has a score. An imported entry without seeds has none."""
+        if self.imported is None:
+            return [seed_result(where, record) for where, record in self.records.items()]
+        found = (imported_result(where, run) for where, run in self.imported_runs.items())
+        return [result for result in found if result is not None]
+
+    @cached_property
+    def figures(self) -> Figures:
+        """Recomputed from the seeds; of an imported entry without any, as declared."""
+        return figures_of(self.results) if self.results else self.facts.declared
+
+    @property
+    def parts(self) -> Parts:
+        """Names of what it is made of."""
+        if self.imported is not None:
+            described = self.imported.described
+            return Parts(described.architecture, described.quantizer, described.codec, "", described.tokenizer)
+        record = next(iter(self.records.values()))
+        named = record.components
+        return Parts(
+            named.architecture.name, named.quantizer.name, named.codec.name, named.corpus.name, record.data.tokenizer
+        )
 
 
 @dataclass(frozen=True)
@@ -106,7 +172,11 @@ def entry_to_toml(facts: EntryFacts) -> str:
     """The text of ``entry.toml``: fixed key order, one fact a line."""
     import tomli_w
 
-    text = tomli_w.dumps({"schema": ENTRY_SCHEMA, **to_table(facts)})
+    table = {"schema": ENTRY_SCHEMA, **to_table(facts)}
+    if not facts.reproductions:
+        del table["reproductions"]
+    declared = table.pop("declared")
+    text = tomli_w.dumps({**table, "declared": declared})
     parse_entry(text, "the entry")
     return text
 
@@ -141,7 +211,13 @@ def read_entry(directory: Path) -> Entry:
         raise InputError(f"entry `{path}`: {error.message}", error.hint) from error
     if ruleset.track != facts.track:
         raise InputError(f"entry `{path}`: ruleset `{ruleset.name}` is of track `{ruleset.track}`, not `{facts.track}`")
-    return Entry(key, facts, ruleset, _read_records(directory))
+    if (directory / "imported.toml").exists():
+        imported = read_imported(_plain(directory / "imported.toml"))
+        return Entry(key, facts, ruleset, {}, imported, _read_runs(directory, read_imported_run, lambda run: run.seed))
+    records = _read_runs(directory, read_record, lambda record: record.run.seed)
+    if not records:
+        raise InputError(f"entry `{directory}` has no records", "it has one file `runs/seed_N.toml` for each seed")
+    return Entry(key, facts, ruleset, records)
 
 
 def read_board(root: Path, track: str | None = None) -> Board:
@@ -173,23 +249,22 @@ def _directories(track: Path) -> Iterator[Path]:
     yield from sorted(path for path in track.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _read_records(directory: Path) -> dict[str, RunRecord]:
+def _read_runs(directory: Path, read: Callable[[Path], T], seed_of: Callable[[T], int]) -> dict[str, T]:
+    """By file name, sorted by seed."""
     runs = _plain(directory / "runs")
     if not runs.is_dir():
         raise InputError(f"entry `{directory}` has no `runs` directory", "it holds one record for each seed")
-    found: dict[int, RunRecord] = {}
+    found: dict[int, T] = {}
     for count, path in enumerate(sorted(runs.iterdir())):
         match = _SEED_FILE.fullmatch(path.name)
         if match is None:
             raise InputError(f"`{runs}` holds `{strict.shown(path.name)}`", "records are named `seed_N.toml`")
         if count >= MAX_SEEDS:
             raise InputError(f"`{runs}` holds over {MAX_SEEDS} records")
-        record = read_record(_plain(path))
-        if record.run.seed != int(match[1]):
-            raise InputError(f"record `{path}` is of seed {record.run.seed}", "the file is named by its seed")
-        found[record.run.seed] = record
-    if not found:
-        raise InputError(f"entry `{directory}` has no records", "it has one file `runs/seed_N.toml` for each seed")
+        record = read(_plain(path))
+        if seed_of(record) != int(match[1]):
+            raise InputError(f"record `{path}` is of seed {seed_of(record)}", "the file is named by its seed")
+        found[seed_of(record)] = record
     return {f"runs/seed_{seed}.toml": found[seed] for seed in sorted(found)}
 
 

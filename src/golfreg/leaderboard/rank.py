@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from golfreg.leaderboard.entries import Entry
-from golfreg.rules.figures import Figures, recompute
+from golfreg.rules.figures import Figures
 from golfreg.rules.findings import Finding, Level
 
 UNRANKED = frozenset({"support", "withdrawn", "reverted", "invalid"})
@@ -27,9 +27,10 @@ class Row:
         return sum(finding.level is level for finding in self.findings)
 
     @property
-    def headroom_bytes(self) -> int:
-        """Of the largest artifact, under the ruleset's cap."""
-        return self.entry.ruleset.limits.cap_bytes - self.figures.bytes_max
+    def headroom_bytes(self) -> int | None:
+        """Of the largest artifact, under the ruleset's cap; None where its size is not known."""
+        largest = self.figures.bytes_max
+        return None if largest is None else self.entry.ruleset.limits.cap_bytes - largest
 
 
 def rank(entries: list[Entry], now: datetime | None = None) -> dict[str, list[Row]]:
@@ -39,7 +40,7 @@ def rank(entries: list[Entry], now: datetime | None = None) -> dict[str, list[Ro
     """
     tracks: dict[str, list[Row]] = {}
     for entry in entries:
-        row = Row(entry, recompute(list(entry.records.values())), entry.findings(now))
+        row = Row(entry, entry.figures, entry.findings(now))
         tracks.setdefault(entry.facts.track, []).append(row)
     return {track: _ranked(tracks[track]) for track in sorted(tracks)}
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from golfreg.config.record import RunRecord, to_table
+from golfreg.config.record import to_table
 from golfreg.leaderboard.entries import Board
 from golfreg.leaderboard.rank import Row
 from golfreg.rules.findings import Finding, Level
@@ -25,16 +25,16 @@ FINDING_COLUMNS = ("entry", "level", "code", "finding", "where")
 
 def cells(row: Row) -> tuple[str, ...]:
     """One row of ``COLUMNS``."""
-    components = _first(row).components
+    parts = row.entry.parts
     return (
         "-" if row.rank is None else str(row.rank),
         row.entry.facts.name,
-        components.architecture.name,
-        components.quantizer.name,
-        components.codec.name,
+        parts.architecture,
+        parts.quantizer,
+        parts.codec,
         score_text(row.figures.bits_per_byte_mean, row.figures.bits_per_byte_std),
-        f"{row.figures.bytes_max:,}",
-        f"{row.headroom_bytes:,}",
+        _count(row.figures.bytes_max),
+        _count(row.headroom_bytes),
         str(len(row.figures.seeds)),
         row.entry.facts.date,
         row.entry.facts.status,
@@ -103,21 +103,19 @@ def escape(text: str) -> str:
     return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _first(row: Row) -> RunRecord:
-    return next(iter(row.entry.records.values()))
+def _count(number: int | None) -> str:
+    return "?" if number is None else f"{number:,}"
 
 
 def _values(row: Row) -> dict[str, Any]:
-    facts, components = row.entry.facts, _first(row).components
+    facts, records = row.entry.facts, list(row.entry.records.values())
     return {
         "rank": row.rank,
         "entry": row.entry.key,
         "name": facts.name,
         "author": facts.author,
-        "architecture": components.architecture.name,
-        "mixers": sorted(components.mixers),
-        "quantizer": components.quantizer.name,
-        "codec": components.codec.name,
+        **row.entry.parts._asdict(),
+        "mixers": sorted(records[0].components.mixers) if records else [],
         **to_table(row.figures),
         "headroom_bytes": row.headroom_bytes,
         "date": facts.date,

@@ -43,7 +43,7 @@ def declared(evidence: Evidence) -> Iterator[Problem]:
         elif abs(one - other) > DECLARED:
             yield Problem(f"{name} is declared as {one:.9g}; the seeds give {other:.9g}", "entry.toml")
     if said.bytes_max != right.bytes_max:
-        yield Problem(f"bytes_max is declared as {said.bytes_max:,}; it is {right.bytes_max:,}", "entry.toml")
+        yield Problem(f"bytes_max is declared as {said.bytes_max}; it is {right.bytes_max:,}", "entry.toml")
     if tuple(sorted(said.seeds)) != right.seeds:
         yield Problem(f"seeds are declared as {list(said.seeds)}; the runs have {list(right.seeds)}", "entry.toml")
 

@@ -1,0 +1,188 @@
+"""Entries taken over from elsewhere: what their authors declared, what their logs say, what was recomputed.
+
+A challenge's record folder has no golfreg record. Each of its figures is kept with where it comes
+from, so that a reader sees every disagreement. ``imported.toml`` holds what concerns the whole
+folder, ``runs/seed_N.toml`` one seed each. One fact a line, in the order of the fields below; what
+is unknown is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from golfreg.api.errors import InputError
+from golfreg.config import strict
+from golfreg.config.record import to_table
+
+IMPORTED_SCHEMA = 1
+MAX_IMPORTED_BYTES = 256 * 1024
+LEVELS = ("PASS", "WARN", "FAIL")
+_CODE = re.compile(r"GR\d{3}")
+_URL = re.compile(r"https://[A-Za-z0-9./_%#?=&:@+~-]{1,480}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One figure by provenance. ``recomputed``: by golfreg, from the folder's files."""
+
+    declared: float | None = None
+    log: float | None = None
+    recomputed: float | None = None
+
+    def __post_init__(self) -> None:
+        strict.not_negative(self)
+
+    @property
+    def best(self) -> float | None:
+        """Recomputed before logged before declared."""
+        return next((value for value in (self.recomputed, self.log, self.declared) if value is not None), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """A whole number by provenance."""
+
+    declared: int | None = None
+    log: int | None = None
+    recomputed: int | None = None
+
+    def __post_init__(self) -> None:
+        strict.not_negative(self)
+
+    @property
+    def best(self) -> int | None:
+        """Recomputed before logged before declared."""
+        return next((value for value in (self.recomputed, self.log, self.declared) if value is not None), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedRun:
+    """One seed. ``log``: the log's name in the folder; empty where there is none."""
+
+    seed: int
+    log: str = ""
+    bits_per_byte: Measure = field(default_factory=Measure)
+    nats_per_token: Measure = field(default_factory=Measure)
+    total_bytes: Count = field(default_factory=Count)
+    model_bytes: Count = field(default_factory=Count)
+    code_bytes: Count = field(default_factory=Count)
+    train_seconds: Measure = field(default_factory=Measure)
+    calibrate_seconds: Measure = field(default_factory=Measure)
+    score_seconds: Measure = field(default_factory=Measure)
+    steps: Count = field(default_factory=Count)
+    milliseconds_per_step: Measure = field(default_factory=Measure)
+    parameters: Count = field(default_factory=Count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the folder is. ``pull_request``: its number, where one is known."""
+
+    url: str
+    folder: str
+    pull_request: int | None = None
+    commit: str = ""
+
+    def __post_init__(self) -> None:
+        strict.not_negative(self)
+        strict.text_matching(self.url, _URL, "url", "an https address")
+        if not self.folder or len(self.folder) > 300:
+            raise InputError("folder is empty or longer than 300 characters")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """What the submission says of itself as a whole."""
+
+    bits_per_byte: Measure = field(default_factory=Measure)
+    bits_per_byte_std: Measure = field(default_factory=Measure)
+    nats_per_token: Measure = field(default_factory=Measure)
+    total_bytes: Count = field(default_factory=Count)
+    code_bytes: Count = field(default_factory=Count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What is known in words, as declared; empty where nothing is."""
+
+    title: str = ""
+    github: str = ""
+    tokenizer: str = ""
+    architecture: str = ""
+    quantizer: str = ""
+    codec: str = ""
+    hardware: str = ""
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            if len(getattr(self, one.name)) > 300:
+                raise InputError(f"{one.name} is longer than 300 characters")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptFinding:
+    """What was found in the folder when it was imported: the folder itself is not kept."""
+
+    code: str
+    level: str
+    message: str
+    where: str = ""
+
+    def __post_init__(self) -> None:
+        strict.text_matching(self.code, _CODE, "code", "a finding's code, as in GR601")
+        if self.level not in LEVELS:
+            raise InputError(f"level is {strict.shown(self.level)}; it must be one of {', '.join(LEVELS)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """A whole folder. ``counted_code``: bytes of code by counting policy. ``runs``: by file name, sorted by seed."""
+
+    source: Source
+    headline: Headline = field(default_factory=Headline)
+    described: Described = field(default_factory=Described)
+    counted_code: dict[str, int] = field(default_factory=dict)
+    findings: tuple[KeptFinding, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(count < 0 for count in self.counted_code.values()):
+            raise InputError("counted_code has a negative size")
+
+
+def imported_to_toml(facts: Imported | ImportedRun) -> str:
+    """The text of ``imported.toml`` or of one of its runs."""
+    import tomli_w
+
+    text = tomli_w.dumps({"schema": IMPORTED_SCHEMA, **_without_empty(to_table(facts))})
+    parse_imported(text, "the import", type(facts))
+    return text
+
+
+def parse_imported(text: str, where: str, cls: type[Any]) -> Any:
+    """Validate a text as ``Imported`` or ``ImportedRun`` (``cls``). InputError names the key."""
+    table = strict.parse_toml(text, where)
+    strict.take_schema(table, IMPORTED_SCHEMA, where)
+    return strict.build(cls, table, f"{where}:")
+
+
+def read_imported(path: Path) -> Imported:
+    """Read and validate ``imported.toml``."""
+    text = strict.read_text(path, "import", MAX_IMPORTED_BYTES)
+    facts: Imported = parse_imported(text, f"import `{path}`", Imported)
+    return facts
+
+
+def read_imported_run(path: Path) -> ImportedRun:
+    """Read and validate one imported seed."""
+    text = strict.read_text(path, "imported run", MAX_IMPORTED_BYTES)
+    run: ImportedRun = parse_imported(text, f"imported run `{path}`", ImportedRun)
+    return run
+
+
+def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
+    """Without empty tables and texts: what is unknown is not written."""
+    kept = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in table.items()}
+    return {key: value for key, value in kept.items() if value not in ({}, "", [])}
