@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,13 +41,21 @@ def arguments(corpus: Path, runs: Path, steps: str = STEPS) -> list[str]:
     ]  # fmt: skip
 
 
+MADE_BY = {
+    "quantize": ("sections.bin", "quantize.toml"), "pack": ("artifact.golfreg", "pack.toml"),
+    "score": ("score.toml",), "record": ("record.toml",),
+}  # fmt: skip
+"""Files by the stage that makes them; the stages before these are trained ones and run from their start."""
+
+
 def digest(runs: Path) -> str:
     (record,) = runs.glob("*/record.toml")
     return str(tomllib.loads(record.read_text())["artifact"]["sha256"])
 
 
 @pytest.fixture(scope="module")
-def never_killed(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Path, cache: Path) -> str:
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Path, cache: Path) -> Path:
+    """The directory of a run that was never killed."""
     runs = tmp_path_factory.mktemp("never_killed")
     subprocess.run(
         [sys.executable, "-m", "golfreg", *arguments(tiny_corpus, runs)],
@@ -55,24 +64,47 @@ def never_killed(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Path, ca
         capture_output=True,
         timeout=240,
     )
-    return digest(runs)
+    (run_dir,) = runs.iterdir()
+    return run_dir
+
+
+@pytest.fixture(scope="module")
+def never_killed(finished: Path) -> str:
+    return digest(finished.parent)
+
+
+def trained(finished: Path, runs: Path, name: str) -> Path | None:
+    """A copy of the finished run as it was before the stage that makes the file ``name``; None before training."""
+    stages = list(MADE_BY)
+    at = next((i for i, stage in enumerate(stages) if name in MADE_BY[stage]), None)
+    if at is None:
+        return None
+    run_dir = runs / finished.name
+    shutil.copytree(finished, run_dir)
+    for stage in stages[at:]:
+        for made in MADE_BY[stage]:
+            for path in run_dir.rglob(made):
+                path.unlink()
+        (run_dir / "logs" / f"{stage}.log").unlink(missing_ok=True)
+    return run_dir
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_sigkill_around_each_write_changes_nothing(
-    moment: str, golfreg: Golfreg, tmp_path: Path, tiny_corpus: Path, never_killed: str
+    moment: str, golfreg: Golfreg, tmp_path: Path, tiny_corpus: Path, finished: Path, never_killed: str
 ) -> None:
-    flag = tmp_path / "killed"
+    flag, runs = tmp_path / "killed", tmp_path / "runs"
     extra = {"PYTHONPATH": str(KILLER), "KILL_AT": moment, "KILL_ONCE": str(flag)}
     if "dat" in moment:
         extra["GOLFREG_CACHE"] = str(tmp_path / "own_cache")
-    first = golfreg(*arguments(tiny_corpus, tmp_path / "runs"), **extra)
+    before = trained(finished, runs, moment.partition(":")[2])
+    first = golfreg(*(("run", "--resume", before) if before else arguments(tiny_corpus, runs)), **extra)
     assert flag.exists(), f"nothing was killed at {moment}: {first.stderr}"
     assert first.returncode != 0
-    (run_dir,) = (tmp_path / "runs").iterdir()
+    (run_dir,) = runs.iterdir()
     resumed = golfreg("run", "--resume", run_dir, **extra)
     assert resumed.returncode == 0, resumed.stderr
-    assert digest(tmp_path / "runs") == never_killed
+    assert digest(runs) == never_killed
     assert not list(run_dir.rglob("*.tmp")), "a half-written file was left behind"
 
 
