@@ -182,6 +182,8 @@ class DataFacts:
     validation_source_bytes: int
     """Bytes of the text before the tokenizer normalized it."""
     licence: str
+    shared_documents: int | None = None
+    """Validation documents that are in the training text too, by their digests; None: not counted."""
 
     def __post_init__(self) -> None:
         strict.not_negative(self)

@@ -184,6 +184,9 @@ def _describe(
         "notes": {str(k): str(v) for k, v in corpus.notes.items()} | ({} if known else {"source": NO_SOURCE}),
         "files": files,
     }
+    if known:
+        # What is in the validation split was left out while the training split was written.
+        values["shared_documents"] = 0
     if tokenizer.bos_id is not None:
         values["bos_id"] = tokenizer.bos_id
     write_whole(directory / DATASET_FILE, tomli_w.dumps(values).encode())

@@ -2,7 +2,7 @@
 
 One rule is one function, one code, one test and one line of ``docs/rules.md``. A rule yields what
 is wrong; where it yields nothing, the finding is PASS. Codes: GR1xx size, GR2xx time, GR3xx score
-and data, GR4xx seeds, GR5xx origin.
+and data, GR4xx seeds, GR5xx origin; elsewhere GR6xx imports, GR7xx the whole leaderboard.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 
 from golfreg.config.record import RunRecord
 from golfreg.rules.figures import Figures
@@ -70,6 +71,8 @@ class Rule:
 
 
 _RULES: dict[str, Rule] = {}
+_KEPT: dict[str, Finding] = {}
+"""The PASS of each rule: the same for every entry."""
 
 
 def rule(code: str, title: str) -> Callable[[Check], Check]:
@@ -78,26 +81,26 @@ def rule(code: str, title: str) -> Callable[[Check], Check]:
     def register(check: Check) -> Check:
         assert code not in _RULES, f"two rules have the code {code}"
         _RULES[code] = Rule(code, title, check)
+        _KEPT[code] = Finding(code, Level.PASS, title)
         return check
 
     return register
 
 
-def all_rules() -> list[Rule]:
-    """Every rule, by code."""
+@cache
+def all_rules() -> tuple[Rule, ...]:
+    """Every rule over the records of one entry, by code."""
     from golfreg.rules import origin_rules, score_rules, seed_rules, size_rules, time_rules  # noqa: F401
 
-    return [_RULES[code] for code in sorted(_RULES)]
+    return tuple(_RULES[code] for code in sorted(_RULES))
 
 
 def check(evidence: Evidence) -> list[Finding]:
     """The findings of every rule, by code; a rule that is kept gives one PASS."""
-    found = []
+    found: list[Finding] = []
     for one in all_rules():
-        problems = list(one.check(evidence))
-        found += [Finding(one.code, problem.level, problem.message, problem.where) for problem in problems]
-        if not problems:
-            found.append(Finding(one.code, Level.PASS, one.title))
+        problems = [Finding(one.code, p.level, p.message, p.where) for p in one.check(evidence)]
+        found += problems or [_KEPT[one.code]]
     return found
 
 

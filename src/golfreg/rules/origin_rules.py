@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from functools import cache
+from datetime import timedelta
+from functools import cache, lru_cache
 
+from golfreg.api.errors import GolfregError
+from golfreg.config.record import DATE_FORMAT
 from golfreg.rules.findings import Evidence, Level, Problem, rule
+from golfreg.rules.ruleset import Ruleset, load_ruleset
 
 CLOCK_SLACK = timedelta(hours=1)
 _VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?([a-z.+].*)?")
 
 
-@rule("GR501", "every record is of this ruleset and its track")
+@rule("GR501", "every record is of this track, made under this ruleset or one of the same limits")
 def ruleset(evidence: Evidence) -> Iterator[Problem]:
-    """A record made under other rules is no evidence under these."""
+    """A record made under other limits is no evidence under these."""
     for where, record in evidence.records.items():
-        if record.run.ruleset != evidence.ruleset.name:
+        if record.run.ruleset != evidence.ruleset.name and not _same_limits(record.run.ruleset, evidence.ruleset):
             yield Problem(f"made under ruleset `{record.run.ruleset}`, not `{evidence.ruleset.name}`", where)
         elif record.run.track != evidence.ruleset.track:
             yield Problem(f"track `{record.run.track}`; the ruleset's is `{evidence.ruleset.track}`", where)
@@ -26,12 +29,13 @@ def ruleset(evidence: Evidence) -> Iterator[Problem]:
 @rule("GR502", "no date is in the future, and no entry is older than its runs")
 def dates(evidence: Evidence) -> Iterator[Problem]:
     """But for an hour, since clocks differ."""
+    latest = f"{evidence.now + CLOCK_SLACK:{DATE_FORMAT}}"
     for where, record in evidence.records.items():
-        if datetime.fromisoformat(record.run.date) > evidence.now + CLOCK_SLACK:
+        if record.run.date > latest:
             yield Problem(f"{record.run.date} is in the future", where)
         if evidence.entry_date is not None and record.run.date[:10] > evidence.entry_date:
             yield Problem(f"{record.run.date} is later than the entry's {evidence.entry_date}", where)
-    if evidence.entry_date is not None and evidence.entry_date > f"{evidence.now + CLOCK_SLACK:%Y-%m-%d}":
+    if evidence.entry_date is not None and evidence.entry_date > latest[:10]:
         yield Problem(f"{evidence.entry_date} is in the future", "entry.toml")
 
 
@@ -54,12 +58,21 @@ def hardware(evidence: Evidence) -> Iterator[Problem]:
     allowed = evidence.ruleset.hardware
     for where, record in evidence.records.items():
         machine = record.hardware
-        if machine.gpus != allowed.gpus:
+        if allowed.gpus is not None and machine.gpus != allowed.gpus:
             yield Problem(f"{machine.gpus} GPUs; the track has {allowed.gpus}", where)
         elif allowed.gpus and allowed.gpu.lower() not in machine.gpu.lower():
             yield Problem(f"`{machine.gpu}`; the track has {allowed.gpu}", where)
         if allowed.cores and machine.cores > allowed.cores:
             yield Problem(f"{machine.cores} CPU cores; the track has {allowed.cores}", where, Level.WARN)
+
+
+@cache
+def _same_limits(name: str, ruleset: Ruleset) -> bool:
+    try:
+        other = load_ruleset(name)
+    except GolfregError:
+        return False
+    return (other.track, other.limits) == (ruleset.track, ruleset.limits)
 
 
 @cache
@@ -69,6 +82,7 @@ def _installed_version() -> str:
     return version("golfreg")
 
 
+@lru_cache(maxsize=256)
 def _numbers(text: str) -> tuple[int, int, int] | None:
     match = _VERSION.fullmatch(text)
     return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None

@@ -21,16 +21,25 @@ if TYPE_CHECKING:
 RULESET_SCHEMA = 1
 RULESETS_DIR = Path(__file__).parent / "rulesets"
 MAX_RULESET_BYTES = 64 * 1024
+CODE_COUNTS = ("closure", "plain", "packed", "computed-packed", "indirect")
+"""Ways of counting code. ``closure``: golfreg's own, the compressed sources that the artifact holds. ``plain``,
+``packed``: the script as it was shipped, readable or self-extracting. ``computed-packed``: a readable script was
+shipped, and what packing it would give was counted. ``indirect``: a stub was counted that runs another file."""
+TESTS = ("one-sample", "welch")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RuleLimits:
-    """Bytes of the whole artifact; seconds of training with calibration, and of scoring."""
+    """Bytes of the whole artifact; seconds of training and of scoring.
+
+    ``calibration_is_training``: whether calibration on training data is on the training clock.
+    """
 
     cap_bytes: int
     train_seconds: float
     score_seconds: float
+    calibration_is_training: bool = True
 
     def __post_init__(self) -> None:
         if min(self.cap_bytes, self.train_seconds, self.score_seconds) <= 0:
@@ -39,9 +48,9 @@ class RuleLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class RuleHardware:
-    """``cores``: CPU cores, 0: any. ``gpu``: text that the GPU's name holds; empty: any."""
+    """``gpus``: None: any number. ``cores``: CPU cores, 0: any. ``gpu``: text that the GPU's name holds; empty: any."""
 
-    gpus: int
+    gpus: int | None = None
     gpu: str = ""
     cores: int = 0
 
@@ -54,12 +63,14 @@ class RuleData:
     """What may be trained and scored on; an empty list or 0 leaves it open.
 
     ``fingerprints``: of the corpus. ``validation_source_bytes``: text that is scored, so that no
-    part of it is left out under any tokenizer.
+    part of it is left out under any tokenizer. ``overlap_counted``: whether the corpus can repeat
+    validation documents in its training text, so that a record must say that they were counted.
     """
 
     corpora: tuple[str, ...] = ()
     fingerprints: tuple[str, ...] = ()
     validation_source_bytes: int = 0
+    overlap_counted: bool = False
 
     def __post_init__(self) -> None:
         strict.not_negative(self)
@@ -73,10 +84,20 @@ class RuleScore:
     documents: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        for values, known in ((self.windows, ("fixed", "sliding")), (self.documents, ("isolated", "stream"))):
-            for value in values:
-                if value not in known:
-                    raise InputError(f"{strict.shown(value)} is none of {', '.join(known)}")
+        _known(self.windows, ("fixed", "sliding"))
+        _known(self.documents, ("isolated", "stream"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleCode:
+    """``counted``: the ways of counting an artifact's code that the track takes, of ``CODE_COUNTS``."""
+
+    counted: tuple[str, ...] = ("closure",)
+
+    def __post_init__(self) -> None:
+        _known(self.counted, CODE_COUNTS)
+        if not self.counted:
+            raise InputError("code is counted in at least one way")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,14 +113,37 @@ class RuleSeeds:
 
 @dataclass(frozen=True, kw_only=True)
 class RuleSignificance:
-    """By how much, and how surely, a new record beats the last. Margin in nats per token."""
+    """By how much, and how surely, a new record beats the last. One-sided.
 
+    ``test``: ``one-sample`` holds the seeds against the record's mean, ``welch`` two samples of
+    unequal variance against each other. ``pool_reproductions``: runs by others count as seeds.
+    """
+
+    test: str
     margin_nats_per_token: float
     p_value: float
+    pool_reproductions: bool = False
 
     def __post_init__(self) -> None:
-        if self.margin_nats_per_token < 0 or not 0 < self.p_value < 1:
-            raise InputError("the margin is at least 0 and the p value between 0 and 1")
+        _known((self.test,), TESTS)
+        if not 0 <= self.margin_nats_per_token <= 100 or not 0 < self.p_value < 1:
+            raise InputError("the margin is at least 0, at most 100, and the p value between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleReproductions:
+    """``tolerance_nats_per_token``: how much worse than the claim runs by others may be."""
+
+    tolerance_nats_per_token: float = 0.005
+
+    def __post_init__(self) -> None:
+        strict.not_negative(self)
+
+
+def _known(values: tuple[str, ...], known: tuple[str, ...]) -> None:
+    for value in values:
+        if value not in known:
+            raise InputError(f"{strict.shown(value)} is none of {', '.join(known)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +159,10 @@ class Ruleset:
     score: RuleScore
     seeds: RuleSeeds
     data: RuleData = field(default_factory=RuleData)
+    code: RuleCode = field(default_factory=RuleCode)
     significance: RuleSignificance | None = None
+    """None: no test decides on a record."""
+    reproductions: RuleReproductions = field(default_factory=RuleReproductions)
 
     def __post_init__(self) -> None:
         for key in ("name", "track"):
@@ -128,9 +175,10 @@ class Ruleset:
         return Limits(self.limits.cap_bytes, self.limits.train_seconds, self.limits.score_seconds)
 
 
-def list_rulesets() -> list[str]:
-    """Names of the rulesets, sorted."""
-    return sorted(path.stem for path in RULESETS_DIR.glob("*.toml"))
+def list_rulesets(track: str | None = None) -> list[str]:
+    """Names of the rulesets, or of those of one track, sorted."""
+    names = sorted(path.stem for path in RULESETS_DIR.glob("*.toml"))
+    return [name for name in names if track is None or load_ruleset(name).track == track]
 
 
 @cache

@@ -116,3 +116,14 @@ def isolation(evidence: Evidence) -> Iterator[Problem]:
             yield Problem(f"isolation was `{record.score.isolation}`: the network was not off", where)
         if record.score.probes == 0:
             yield Problem("causality was not probed", where)
+
+
+@rule("GR308", "no validation document was trained on")
+def overlap(evidence: Evidence) -> Iterator[Problem]:
+    """By the documents' digests. Where the corpus does not keep them apart, a record must say the count (WARN)."""
+    for where, record in evidence.records.items():
+        shared = record.data.shared_documents
+        if shared:
+            yield Problem(f"{shared:,} validation documents are in the training text", where)
+        elif shared is None and evidence.ruleset.data.overlap_counted:
+            yield Problem("validation documents in the training text were not counted", where, Level.WARN)

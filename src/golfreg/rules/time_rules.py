@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from golfreg.rules.findings import Evidence, Problem, rule
 
 
-@rule("GR201", "training and calibration keep the training limit")
+@rule("GR201", "training and calibration together keep the training limit")
 def training(evidence: Evidence) -> Iterator[Problem]:
-    """Calibration on training data is training."""
-    limit = evidence.ruleset.limits.train_seconds
+    """Calibration on training data is training, where the ruleset says so."""
+    limits = evidence.ruleset.limits
     for where, record in evidence.records.items():
-        times = record.times
-        if times.train_seconds + times.calibrate_seconds > limit:
-            parts = f"{times.train_seconds:.1f} s of training + {times.calibrate_seconds:.1f} s of calibration"
-            yield Problem(f"{parts} > {limit:g} s", where)
+        train, calibrate = record.times.train_seconds, record.times.calibrate_seconds
+        if train + (calibrate if limits.calibration_is_training else 0.0) > limits.train_seconds:
+            calibration = f" + {calibrate:.1f} s of calibration" if limits.calibration_is_training else ""
+            yield Problem(f"{train:.1f} s of training{calibration} > {limits.train_seconds:g} s", where)
 
 
 @rule("GR202", "scoring keeps the scoring limit")

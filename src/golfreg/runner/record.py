@@ -77,7 +77,7 @@ def make_record(run_dir: Path, plan: Plan, results: dict[str, dict[str, Any]], n
             final_loss=train["final_loss"],
             interruptions=train["resumed"],
         ),
-        data=DataFacts(**{k: dataset[k] for k in DataFacts.__dataclass_fields__}),
+        data=DataFacts(**{k: dataset[k] for k in DataFacts.__dataclass_fields__ if k in dataset}),
         artifact=ArtifactFacts(sha256=pack["sha256"], bytes=pack["total_bytes"]),
         hardware=hardware(plan.device),
         environment=environment(plan),

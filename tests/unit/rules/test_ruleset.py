@@ -4,14 +4,17 @@ import pytest
 
 from golfreg.api import ConfigError, InputError
 from golfreg.config.plan import Limits
-from golfreg.rules.ruleset import RULESETS_DIR, list_rulesets, load_ruleset, read_ruleset
+from golfreg.rules.ruleset import RULESETS_DIR, RuleSignificance, list_rulesets, load_ruleset, read_ruleset
 
 SMOKE = (RULESETS_DIR / "cpu-smoke.toml").read_text("utf-8")
 
 
 def test_every_shipped_ruleset_loads():
     names = list_rulesets()
-    assert names == ["cpu-smoke", "h100-150s", "parameter-golf"]
+    assert names == [
+        "cpu-smoke", "h100-150s", "parameter-golf", "parameter-golf-frontier", "parameter-golf-non-record",
+    ]  # fmt: skip
+    assert list_rulesets("parameter-golf") == ["parameter-golf", "parameter-golf-frontier"]
     for name in names:
         ruleset = load_ruleset(name)
         assert ruleset.name == name
@@ -26,6 +29,11 @@ def test_the_limits_of_the_tracks_are_these():
     assert (golf.as_limits(), golf.seeds.required, golf.hardware.gpus) == (Limits(16_000_000, 600.0, 600.0), 3, 8)
     assert golf.significance is not None
     assert (golf.significance.margin_nats_per_token, golf.significance.p_value) == (0.005, 0.01)
+    frontier = load_ruleset("parameter-golf-frontier")
+    assert frontier.significance == RuleSignificance(
+        test="welch", margin_nats_per_token=0.0, p_value=0.25, pool_reproductions=True
+    )
+    assert (frontier.track, frontier.limits, frontier.score) == (golf.track, golf.limits, golf.score)
 
 
 def test_an_unknown_ruleset_is_refused_with_the_nearest_name():
@@ -56,7 +64,13 @@ def test_a_hostile_name_is_only_unknown(name):
         ("[limits]", "[limit]", "unknown key `limit`"),
         ("[limits]", "[limits", "is not TOML"),
         ('["docstrings"]', '"docstrings"', "data.corpora is text; it must be a list"),
-        ("required = 1", "required = 1\n[significance]\nmargin_nats_per_token = 0.0\np_value = 2", "between 0 and 1"),
+        ("p_value = 0.05", "p_value = 2.0", "between 0 and 1"),
+        ("p_value = 0.05", "p_value = nan", "p_value is nan; it must be finite"),
+        ('test = "welch"', 'test = "anova"', "anova is none of one-sample, welch"),
+        ("margin_nats_per_token = 0.0", "margin_nats_per_token = 1e9", "at most 100"),
+        ('counted = ["closure"]', 'counted = ["guessed"]', "guessed is none of closure, plain, packed"),
+        ('counted = ["closure"]', "counted = []", "at least one way"),
+        ("tolerance_nats_per_token = 0.05", "tolerance_nats_per_token = -1.0", "cannot be negative"),
     ],
 )
 def test_a_faulty_ruleset_is_refused_with_the_place(tmp_path, old, new, says):
