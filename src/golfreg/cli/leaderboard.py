@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from golfreg.api.errors import AnswerIsNo, ConfigError
+from golfreg.cli import leaderboard_diff, leaderboard_site
 from golfreg.cli.out import Out
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Add, show and check entries: directories of TOML.", no_args_is_help=True)
 
 ROOT = Path("leaderboard")
+
+app.command("diff")(leaderboard_diff.diff)
+app.command("site")(leaderboard_site.site)
 
 
 @app.command("show")
