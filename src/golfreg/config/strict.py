@@ -8,6 +8,7 @@ before a byte is read, and text that could steer a terminal is refused.
 from __future__ import annotations
 
 import math
+import os
 import re
 import stat
 import tomllib
@@ -19,12 +20,12 @@ from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from golfreg.api.errors import InputError, nearest
+from golfreg.config import quick_toml
+from golfreg.config.quick_build import INTEGER_LIMIT, MAX_DEPTH, MAX_KEY, Unusual, quickly
 
 MAX_LINE = 4_096
 MAX_DOTS = 100
 """Dots of one line. The parser's time grows with the square of a dotted key's parts."""
-MAX_DEPTH = 8
-INTEGER_LIMIT = 2**63
 LARGEST = 1e18
 """No count, size, time or loss is larger. Its square, and sums of squares, are far from overflow."""
 
@@ -40,11 +41,10 @@ def shown(value: object, limit: int = 80) -> str:
 def read_text(path: Path, what: str, max_bytes: int) -> str:
     """A regular UTF-8 file of at most ``max_bytes``. InputError otherwise."""
     try:
-        status = path.stat()
+        status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             raise InputError(f"{what} `{path}` is not a file", "check the path")
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1) if status.st_size <= max_bytes else b""
+        data = _read(path, max_bytes + 1) if status.st_size <= max_bytes else b""
     except OSError as error:
         raise InputError(f"{what} `{path}`: {error.strerror or error}", "check the path") from error
     except ValueError as error:
@@ -57,8 +57,22 @@ def read_text(path: Path, what: str, max_bytes: int) -> str:
         raise InputError(f"{what} `{path}` is not UTF-8 at byte {error.start:,}", "save it as UTF-8") from error
 
 
+def _read(path: Path, most: int) -> bytes:
+    """The file's first ``most`` bytes; without the buffers that ``open`` makes."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.read(file, most)
+        while 0 < len(data) < most and (more := os.read(file, most - len(data))):
+            data += more
+        return data
+    finally:
+        os.close(file)
+
+
 def parse_toml(text: str, where: str) -> dict[str, Any]:
     """The tables of a TOML text; InputError for one that is malformed or made to be slow to parse."""
+    if (simple := quick_toml.parse(text)) is not None:
+        return simple
     for number, line in enumerate(text.split("\n"), 1):
         if len(line) > MAX_LINE or line.count(".") > MAX_DOTS:
             raise InputError(
@@ -86,6 +100,15 @@ def take_schema(table: dict[str, Any], known: int, where: str) -> None:
 
 def build(cls: type[T], table: object, where: str) -> T:
     """Make the dataclass ``cls`` of a table, every key and type checked. ``where`` begins each message."""
+    try:
+        quick: T = quickly(cls, table)
+        return quick
+    except Unusual:
+        return _build(cls, table, where)
+
+
+def _build(cls: type[T], table: object, where: str) -> T:
+    """``build``, knowing at every step where it is, for the message."""
     if not isinstance(table, Mapping):
         raise InputError(f"{where} is {_kind(table)}; it must be a table")
     hints = _hints(cls)  # type: ignore[arg-type]
@@ -117,12 +140,12 @@ def text_matching(value: str, pattern: re.Pattern[str], name: str, says: str) ->
 
 def not_negative(facts: Any) -> None:
     """InputError if a number field of the dataclass is negative or absurd; for its ``__post_init__``."""
-    for field in fields(facts):
-        value = getattr(facts, field.name)
-        if isinstance(value, int | float) and value < 0:
-            raise InputError(f"{field.name} is {shown(value)}; it cannot be negative")
-        if isinstance(value, int | float) and value > LARGEST:
-            raise InputError(f"{field.name} is {shown(value)}; it cannot be over {LARGEST:g}")
+    for name, value in vars(facts).items():
+        if type(value) is not str and isinstance(value, (int, float)) and not 0 <= value <= LARGEST:
+            if value < 0:
+                raise InputError(f"{name} is {shown(value)}; it cannot be negative")
+            if value > LARGEST:
+                raise InputError(f"{name} is {shown(value)}; it cannot be over {LARGEST:g}")
 
 
 def _inside(where: str, key: object) -> str:
@@ -141,7 +164,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         return _value(next(a for a in get_args(kind) if a is not type(None)), value, where)
     if is_dataclass(kind):
         assert isinstance(kind, type)
-        return build(kind, value, where)
+        return _build(kind, value, where)
     if kind is Any:
         return _free(value, where, 0)
     if origin is dict:
@@ -175,7 +198,7 @@ def _free(value: Any, where: str, depth: int) -> Any:
 
 
 def _key(key: Any, where: str) -> str:
-    if not isinstance(key, str) or not key or len(key) > 200 or not key.isprintable():
+    if not isinstance(key, str) or not key or len(key) > MAX_KEY or not key.isprintable():
         raise InputError(f"{where} has the key {shown(ascii(key))}", "a key is a short printable name")
     return key
 
