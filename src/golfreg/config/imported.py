@@ -79,12 +79,18 @@ class ImportedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where the folder is. ``pull_request``: its number, where one is known."""
+    """Where the folder is. ``pull_request``: its number, where one is known.
+
+    ``based_on``: pull requests that it says it builds on. ``published_bits_per_byte``: the score in
+    the challenge's own table, for a row that stands there.
+    """
 
     url: str
     folder: str
     pull_request: int | None = None
     commit: str = ""
+    published_bits_per_byte: float | None = None
+    based_on: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         strict.not_negative(self)
@@ -124,7 +130,7 @@ class Described:
 
 @dataclass(frozen=True, kw_only=True)
 class KeptFinding:
-    """What was found in the folder when it was imported: the folder itself is not kept."""
+    """What was found in the folder's files when it was imported: the files are not kept."""
 
     code: str
     level: str
@@ -139,11 +145,17 @@ class KeptFinding:
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """A whole folder. ``counted_code``: bytes of code by counting policy. ``runs``: by file name, sorted by seed."""
+    """A whole folder.
+
+    ``code_policy``: how the code in its totals was counted (``plain``, ``packed``, ``computed-packed``,
+    ``indirect``); empty where that is not known. ``counted_code``: bytes of code by way of counting.
+    ``findings``: what only the folder's files could tell; what the figures tell is found anew.
+    """
 
     source: Source
     headline: Headline = field(default_factory=Headline)
     described: Described = field(default_factory=Described)
+    code_policy: str = ""
     counted_code: dict[str, int] = field(default_factory=dict)
     findings: tuple[KeptFinding, ...] = ()
 

@@ -1,0 +1,1 @@
+"""Record folders of the Parameter Golf challenge: read without running anything, checked, imported."""
