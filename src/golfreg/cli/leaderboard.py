@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from golfreg.api.errors import AnswerIsNo, ConfigError
-from golfreg.cli import leaderboard_diff, leaderboard_site
+from golfreg.api.errors import ConfigError
+from golfreg.cli import leaderboard_check, leaderboard_compare, leaderboard_diff, leaderboard_rules, leaderboard_site
 from golfreg.cli.out import Out
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ ROOT = Path("leaderboard")
 
 app.command("diff")(leaderboard_diff.diff)
 app.command("site")(leaderboard_site.site)
+app.command("check")(leaderboard_check.check)
+app.command("compare")(leaderboard_compare.compare)
+app.command("power")(leaderboard_compare.power)
+app.command("frontier")(leaderboard_compare.frontier)
+app.command("rules")(leaderboard_rules.rules)
 
 
 @app.command("show")
@@ -58,38 +63,6 @@ def show(
         if not tracks:
             out.line(f"the leaderboard at `{root}` has no entries yet: `golfreg leaderboard add RUNDIR` makes one")
     _show_broken(out, board)
-
-
-@app.command("check")
-def check(
-    path: Annotated[Path, typer.Argument(help="A leaderboard, a track or an entry.")] = ROOT,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-) -> None:
-    """Hold entries against the rules: PASS, WARN or FAIL for each. Exit code 1 if any fails.
-
-    Example: golfreg leaderboard check leaderboard/cpu-smoke
-    """
-    from golfreg.leaderboard import render
-    from golfreg.leaderboard.check import read_any
-    from golfreg.rules.findings import Level
-
-    out = Out(as_json)
-    board = read_any(path)
-    findings = {entry.key: entry.findings() for entry in board.entries}
-    counts = {level: sum(f.level is level for each in findings.values() for f in each) for level in Level}
-    if as_json:
-        values: dict[str, Any] = {key: render.finding_values(each) for key, each in findings.items()}
-        broken = render.board_values(board, {})["broken"]
-        out.json({"entries": values, "broken": broken, "counts": {str(k): v for k, v in counts.items()}})
-    else:
-        rows = [row for key, each in findings.items() for row in render.finding_cells(key, each)]
-        if rows:
-            out.table(render.FINDING_COLUMNS, rows)
-        _show_broken(out, board)
-    summary = f"{len(findings)} entries: " + ", ".join(f"{count} {level}" for level, count in counts.items())
-    if counts[Level.FAIL] or board.broken:
-        raise AnswerIsNo(f"{summary}, {len(board.broken)} broken", "docs/rules.md says what each code means")
-    out.talk(summary)
 
 
 @app.command("add")

@@ -1,0 +1,53 @@
+"""``golfreg leaderboard check``: entries, or a challenge's record folder, held against the rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from golfreg.api.errors import AnswerIsNo
+from golfreg.cli.out import Out
+
+
+def check(
+    path: Annotated[Path, typer.Argument(help="A leaderboard, a track or an entry.")] = Path("leaderboard"),
+    ruleset: Annotated[
+        str | None, typer.Option(help="Hold the entries of its track against this ruleset, not their own.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 on a WARN too.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Show what passed, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all findings as JSON.")] = False,
+) -> None:
+    """Hold entries against the rules: PASS, WARN or FAIL for each. Exit code 1 if any fails.
+
+    Example: golfreg leaderboard check leaderboard/cpu-smoke --strict
+    """
+    from golfreg.leaderboard import render
+    from golfreg.leaderboard.check import check_path
+    from golfreg.rules.findings import Level
+
+    out = Out(as_json)
+    checked = check_path(path, ruleset)
+    counts = {level: checked.count(level) for level in Level}
+    if as_json:
+        values: dict[str, Any] = {key: render.finding_values(each) for key, each in checked.findings.items()}
+        broken = [{"entry": one.key, "message": one.message, "hint": one.hint} for one in checked.broken]
+        out.json({"entries": values, "broken": broken, "counts": {str(k): v for k, v in counts.items()}})
+    else:
+        shown = {
+            key: [finding for finding in each if show_all or finding.level is not Level.PASS]
+            for key, each in checked.findings.items()
+        }
+        rows = [row for key, each in shown.items() for row in render.finding_cells(key, each)]
+        if rows:
+            out.table(render.FINDING_COLUMNS, rows)
+        for one in checked.broken:
+            out.error(f"{one.key}: {one.message}", one.hint)
+    summary = f"{len(checked.findings)} entries: " + ", ".join(f"{count} {level}" for level, count in counts.items())
+    if counts[Level.FAIL] or checked.broken or (strict and counts[Level.WARN]):
+        raise AnswerIsNo(
+            f"{summary}, {len(checked.broken)} broken", "`golfreg leaderboard rules` says what each code means"
+        )
+    out.talk(summary)
