@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from golfreg.api.errors import ConfigError, GolfregError, InputError
-from golfreg.config import strict
+from golfreg.config import quick_toml, strict
 from golfreg.config.imported import Imported, ImportedRun, read_imported, read_imported_run
 from golfreg.config.record import RunRecord, read_record, to_table
+from golfreg.leaderboard.places import find_entries, find_tracks
 from golfreg.rules.figures import Figures, SeedResult, figures_of, seed_result
 from golfreg.rules.findings import Finding, check_records
 from golfreg.rules.imported_rules import check_imported, imported_result
@@ -211,7 +212,7 @@ def read_entry(directory: Path) -> Entry:
         raise InputError(f"entry `{path}`: {error.message}", error.hint) from error
     if ruleset.track != facts.track:
         raise InputError(f"entry `{path}`: ruleset `{ruleset.name}` is of track `{ruleset.track}`, not `{facts.track}`")
-    if (directory / "imported.toml").exists():
+    if os.path.lexists(directory / "imported.toml"):
         imported = read_imported(_plain(directory / "imported.toml"))
         return Entry(key, facts, ruleset, {}, imported, _read_runs(directory, read_imported_run, lambda run: run.seed))
     records = _read_runs(directory, read_record, lambda record: record.run.seed)
@@ -222,31 +223,14 @@ def read_entry(directory: Path) -> Entry:
 
 def read_board(root: Path, track: str | None = None) -> Board:
     """Every entry under ``root``, or of one track. InputError if there is no such leaderboard or track."""
-    if not root.is_dir():
-        raise InputError(
-            f"there is no leaderboard at `{root}`",
-            "`--root DIR` names another; `golfreg leaderboard add RUNDIR` begins one",
-        )
-    tracks = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if track is not None:
-        names = [path.name for path in tracks]
-        if track not in names:
-            raise InputError(
-                f"the leaderboard at `{root}` has no track `{strict.shown(track)}`",
-                "tracks: " + (", ".join(map(strict.shown, names)) or "none yet"),
-            )
-        tracks = [path for path in tracks if path.name == track]
     entries, broken = [], []
-    for path in (entry for one in tracks for entry in _directories(one)):
-        try:
-            entries.append(read_entry(path))
-        except GolfregError as error:
-            broken.append(Broken(strict.shown(f"{path.parent.name}/{path.name}", 200), error.message, error.hint))
+    with quick_toml.remembering():
+        for key, path in find_entries(root, find_tracks(root, track)):
+            try:
+                entries.append(read_entry(Path(path)))
+            except GolfregError as error:
+                broken.append(Broken(strict.shown(key, 200), error.message, error.hint))
     return Board(entries, broken)
-
-
-def _directories(track: Path) -> Iterator[Path]:
-    yield from sorted(path for path in track.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _read_runs(directory: Path, read: Callable[[Path], T], seed_of: Callable[[T], int]) -> dict[str, T]:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from golfreg.leaderboard.entries import Entry
+from golfreg.leaderboard.lines import UNRANKED as UNRANKED
+from golfreg.leaderboard.lines import order
 from golfreg.rules.figures import Figures
 from golfreg.rules.findings import Finding, Level
-
-UNRANKED = frozenset({"support", "withdrawn", "reverted", "invalid"})
-"""Statuses that take part in no ranking."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,10 @@ def rank(entries: list[Entry], now: datetime | None = None) -> dict[str, list[Ro
 
 
 def _ranked(rows: list[Row]) -> list[Row]:
-    out = {id(row) for row in rows if row.entry.facts.status in UNRANKED or row.count(Level.FAIL)}
-    rows = sorted(rows, key=lambda row: (id(row) in out, row.figures.bits_per_byte_mean, row.entry.key))
+    def key(row: Row) -> tuple[bool, float, str]:
+        return order(row.entry.facts.status, row.count(Level.FAIL), row.figures.bits_per_byte_mean, row.entry.key)
+
     return [
-        Row(row.entry, row.figures, row.findings, None if id(row) in out else place)
-        for place, row in enumerate(rows, 1)
+        Row(row.entry, row.figures, row.findings, None if key(row)[0] else place)
+        for place, row in enumerate(sorted(rows, key=key), 1)
     ]
