@@ -63,7 +63,7 @@ def load(root: str) -> dict[str, Kept]:
         if json.loads(head) != _head(root, body):
             return {}
         return {kept.line.entry: kept for kept in of_texts(body.decode().split("\n")[:-1])}
-    except (OSError, ValueError, RecursionError, RuntimeError):
+    except (OSError, ValueError, ArithmeticError, RuntimeError):
         return {}
 
 
@@ -121,27 +121,19 @@ def _kept(value: Any, text: str) -> Kept:
         raise ValueError("a line of the index has another form")
     names, state, latest, *rest = value
     line = Line._make(rest)
-    texts = [*line.mixers, *line.based_on, *line.techniques]
-    figures = [line.bits_per_byte_mean, *filter(None, line[_FIRST_FIGURE:_LAST_FIGURE])]
-    if not (
-        _OF_TEXTS.issuperset(map(type, texts))
-        and _OF_SEEDS.issuperset(map(type, line.seeds))
-        and all(map(isfinite, figures))
-        and all(map(_is_figure, line.declared.values()))
-        and all(
-            type(f) is dict and tuple(f) == _FINDING and _OF_TEXTS.issuperset(map(type, f.values()))
-            for f in line.findings
-        )
-    ):
+    texts = line.mixers + line.based_on + line.techniques
+    for finding in line.findings:
+        if type(finding) is not dict or tuple(finding) != _FINDING:
+            raise ValueError("a finding in the index has another form")
+        texts += finding.values()
+    figures = [line.bits_per_byte_mean, *line[_FIRST_FIGURE:_LAST_FIGURE], *line.seeds]
+    for said in line.declared.values():
+        figures += said if type(said) is list else (said,)
+    if not (_TEXT.issuperset(map(type, texts)) and _FIGURE.issuperset(map(type, figures))):
         raise ValueError("a list in the index has another form")
+    if not isfinite(sum(filter(None, figures))):
+        raise ValueError("a figure in the index is not finite")
     return Kept(names, state, latest, line, text)
-
-
-def _is_figure(value: Any) -> bool:
-    kind = type(value)
-    if kind is float:
-        return isfinite(value)
-    return kind is int or (kind is list and _OF_SEEDS.issuperset(map(type, value)))
 
 
 def _no_constant(name: str) -> float:
@@ -162,11 +154,9 @@ _OF_FIELD: dict[str, tuple[type, ...]] = {
     "dict[str, Any]": (dict,),
 }
 _TYPES = (
-    (str,),
-    (str,),
-    (str,),
-    *(_OF_FIELD.get(getattr(kind, "__forward_arg__", kind), (list,)) for kind in Line.__annotations__.values()),
+    *((str,), (str,), (str,)),
+    *(_OF_FIELD.get(getattr(kind, "__forward_arg__", str(kind)), (list,)) for kind in Line.__annotations__.values()),
 )
 _FIRST_FIGURE, _LAST_FIGURE = Line._fields.index("bits_per_byte_std"), Line._fields.index("fails")
-_OF_TEXTS, _OF_SEEDS = frozenset((str,)), frozenset((int,))
+_TEXT, _FIGURE = frozenset((str,)), frozenset((int, float, NoneType))
 _FINDING = ("code", "level", "message", "where")
