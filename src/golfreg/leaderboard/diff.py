@@ -13,13 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from golfreg.api.errors import ConfigError
+from golfreg.leaderboard.claims import board_findings, claim_of
 from golfreg.leaderboard.diff_files import Entries, Tree, place_of, read_entries
 from golfreg.leaderboard.diff_rules import MAX_CHANGED_FILES, Proposal, check_change
 from golfreg.leaderboard.git import Changed, Leaf, Repository
 from golfreg.leaderboard.rank import Row, rank
 from golfreg.rules.findings import Finding, Level
+from golfreg.rules.frontier import verdict_between
 from golfreg.rules.ruleset import Ruleset
-from golfreg.rules.significance import Verdict, judge, sample_of
+from golfreg.rules.significance import Verdict
 
 DEFAULT_BASES = ("origin/main", "main", "origin/master", "master")
 TAKEN_BACK = frozenset({"withdrawn", "reverted", "invalid"})
@@ -110,10 +112,8 @@ def compare(
     if not any(_inside(file, root) for file in files):
         return Difference(start, end, behind, maintainer, [], [], [], False)
     old, new = (Tree(root, repository.tree(commit, root)) for commit in (start, end))
-    tracks = {place.track for place in places}
     with tempfile.TemporaryDirectory(prefix="golfreg-diff-") as scratch:
-        keys = {place.key for _, place in old.places() if place.track in tracks}
-        before = read_entries(repository, old, keys, Path(scratch, "before"))
+        before = read_entries(repository, old, None, Path(scratch, "before"))
         after = read_entries(repository, new, {place.key for place in places}, Path(scratch, "after"))
     before, after = _judged_by(before, ruleset), _judged_by(after, ruleset)
     proposal = Proposal(root, maintainer, files, [leaf.path for leaf in new.leaves], _sizes(new.leaves), before, after)
@@ -121,32 +121,49 @@ def compare(
 
 
 def _difference(proposal: Proposal, start: str, end: str, behind: bool, now: datetime) -> Difference:
-    before, after = proposal.before.entries, proposal.after.entries
+    before = proposal.before.entries
     touched = sorted({place.key for _, place in proposal.placed()})
     untouched = {key: entry for key, entry in before.items() if key not in touched}
-    old_rows = _by_key(rank(list(before.values()), now))
-    new_rows = _by_key(rank([*untouched.values(), *after.values()], now))
-    found = check_change(proposal)
+    left = [*untouched.values(), *proposal.after.entries.values()]
+    old_rows, new_rows = _by_key(rank(list(before.values()), now)), _by_key(rank(left, now))
+    done, old_board, new_board = check_change(proposal), board_findings(before.values()), board_findings(left)
     changes = []
     for key in touched:
-        old, new = old_rows.get(key), new_rows.get(key)
-        own = [finding for finding in found if finding.where == key or finding.where.startswith(f"{key}/")]
-        entrys = [] if new is None else [finding for finding in new.findings if finding.level is not Level.PASS]
+        new = new_rows.get(key)
+        of_entry = [] if new is None else [*new.findings, *new_board[key]]
         record = _record(old_rows.values(), key, new)
-        verdict = None if record is None or new is None else _verdict(new, record)
-        held = None if record is None else record.entry.key
-        changes.append(Change(key, _kind(proposal, key), old, new, [*own, *entrys], held, verdict))
-    told = {id(finding) for change in changes for finding in change.findings}
-    others = [finding for finding in found if id(finding) not in told]
+        changes.append(
+            Change(
+                key,
+                _kind(proposal, key),
+                old_rows.get(key),
+                new,
+                [finding for finding in done if _is_of(finding, key)]
+                + [f for f in of_entry if f.level is not Level.PASS],
+                None if record is None else record.entry.key,
+                None if record is None or new is None else _verdict(new, record),
+            )
+        )
+    others = [finding for finding in done if not any(_is_of(finding, key) for key in touched)]
+    others += [
+        replace(finding, where="/".join(filter(None, (key, finding.where))))
+        for key in untouched
+        for finding in new_board[key]
+        if finding.level is not Level.PASS and finding not in old_board[key]
+    ]
     moved = [
         Moved(key, old.rank, new_rows[key].rank or 0)
         for key, old in old_rows.items()
         if key in untouched and old.rank is not None and old.rank != new_rows[key].rank
     ]
-    failed = any(finding.level is Level.FAIL for finding in found) or any(
+    failed = any(finding.level is Level.FAIL for finding in [*done, *others]) or any(
         _breaks(change, proposal.maintainer) for change in changes
     )
     return Difference(start, end, behind, proposal.maintainer, changes, moved, others, failed)
+
+
+def _is_of(finding: Finding, key: str) -> bool:
+    return finding.where == key or finding.where.startswith(f"{key}/")
 
 
 def _kind(proposal: Proposal, key: str) -> str:
@@ -160,7 +177,7 @@ def _kind(proposal: Proposal, key: str) -> str:
 
 def _record(rows: Iterable[Row], key: str, new: Row | None) -> Row | None:
     """What led the track before, other than the entry itself; None if there is nothing to hold against it."""
-    if new is None or new.rank is None or not new.entry.results:
+    if new is None or new.rank is None:
         return None
     ranked = (row for row in rows if row.entry.facts.track == new.entry.facts.track and row.entry.key != key)
     return min((row for row in ranked if row.rank is not None), key=lambda row: row.rank or 0, default=None)
@@ -168,14 +185,7 @@ def _record(rows: Iterable[Row], key: str, new: Row | None) -> Row | None:
 
 def _verdict(new: Row, record: Row) -> Verdict | None:
     rule = new.entry.ruleset.significance
-    if rule is None or not record.entry.results:
-        return None
-    pooled = rule.pool_reproductions
-    ours, theirs = (
-        sample_of(entry.results, [score for one in entry.facts.reproductions if pooled for score in one.bits_per_byte])
-        for entry in (new.entry, record.entry)
-    )
-    return judge(ours, theirs, rule)
+    return None if rule is None else verdict_between(claim_of(new.entry), claim_of(record.entry), rule)
 
 
 def _breaks(change: Change, maintainer: bool) -> bool:
@@ -188,7 +198,8 @@ def _breaks(change: Change, maintainer: bool) -> bool:
     facts = change.after.entry.facts
     taken_back = facts.status in TAKEN_BACK and (maintainer or change.kind == "changed")
     kept = maintainer and change.after.entry.imported is not None
-    return change.after.count(Level.FAIL) > 0 and not taken_back and not kept
+    broken = any(finding.level is Level.FAIL for finding in change.findings)
+    return broken and not taken_back and not kept
 
 
 def _judged_by(read: Entries, ruleset: Ruleset | None) -> Entries:

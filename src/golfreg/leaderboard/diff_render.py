@@ -9,6 +9,7 @@ from golfreg.config.record import to_table
 from golfreg.leaderboard.diff import Change, Difference
 from golfreg.leaderboard.rank import Row
 from golfreg.leaderboard.render import finding_values, score_text
+from golfreg.leaderboard.significance import verdict_values
 from golfreg.rules.findings import Finding, Level
 from golfreg.rules.significance import p_text
 
@@ -84,10 +85,7 @@ def _change_values(change: Change) -> dict[str, Any]:
         "after": _row_values(change.after),
         "findings": finding_values(change.findings),
         "record": change.record,
-        "significance": None
-        if verdict is None
-        else {name: value for name, value in vars(verdict).items() if name not in ("candidate", "record")}
-        | {"sentence": verdict.sentence()},
+        "significance": None if verdict is None else verdict_values(verdict),
     }
 
 

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from golfreg.leaderboard.diff_files import MAX_FILE_BYTES, Entries, Place, name_of, place_of
 from golfreg.leaderboard.entries import Entry
 from golfreg.leaderboard.git import PLAIN, SUBMODULE, SYMLINK, Changed
-from golfreg.leaderboard.rank import UNRANKED
+from golfreg.rules.claims import UNRANKED
 from golfreg.rules.findings import Finding, Level, Problem
+from golfreg.rules.lifecycle import FROZEN, allowed_transition
 
-CLAIMANTS_STATUSES = frozenset({"claimed", "support", "withdrawn"})
-"""What a competitor may set, and change among each other."""
-JUDGED = frozenset({"reproduced", "accepted", "superseded", "reverted", "invalid"})
-"""What maintainers set: such an entry keeps its content."""
+JUDGED = FROZEN | {"reproduced"}
+"""Statuses of an entry that others than its author have looked at: it keeps its content."""
 MAINTAINERS_FACTS = ("status", "reason", "reproductions")
 """What a maintainer may change of such an entry."""
 MAX_CHANGED_FILES = 2_000
@@ -119,9 +118,12 @@ def check_change(proposal: Proposal) -> list[Finding]:
 
 @rule("GR801", "no entry is deleted")
 def entries_stay(proposal: Proposal) -> Iterator[Problem]:
-    """Its author withdraws it, a maintainer reverts it: the history stays."""
+    """Its author withdraws it, a maintainer reverts it. WARN: a maintainer deletes what nobody has judged yet."""
     for key in proposal.gone:
-        yield Problem('the entry is deleted or renamed; `status = "withdrawn"` takes a claim back', key)
+        old = proposal.before.entries.get(key)
+        judged = old is not None and old.facts.status in JUDGED
+        level = Level.WARN if proposal.maintainer and not judged else Level.FAIL
+        yield Problem('the entry is deleted or renamed; `status = "withdrawn"` takes a claim back', key, level)
 
 
 @rule("GR802", "no file of an entry is deleted")
@@ -134,7 +136,10 @@ def files_stay(proposal: Proposal) -> Iterator[Problem]:
 
 @rule("GR803", "an entry that was judged keeps its content")
 def judged_stay(proposal: Proposal) -> Iterator[Problem]:
-    """A maintainer changes its status, reason and reproductions, and nothing else; a competitor nothing."""
+    """A maintainer changes its status, reason and reproductions, and nothing else.
+
+    A competitor may withdraw what was reproduced: which change of status is whose, GR806 says.
+    """
     judged = {key: e.facts.status for key, e in proposal.before.entries.items() if e.facts.status in JUDGED}
     for file, place in proposal.placed():
         if place.key in judged and file.new_mode and (place.name != "entry.toml" or not file.old_mode):
@@ -142,7 +147,8 @@ def judged_stay(proposal: Proposal) -> Iterator[Problem]:
             yield Problem(f"{what} an entry that is {judged[place.key]}", f"{place.key}/{place.name}")
     for old, new in proposal.pairs():
         if old.key in judged:
-            free = MAINTAINERS_FACTS if proposal.maintainer else ()
+            decided = ("status", "reason") if old.facts.status != new.facts.status else ()
+            free = MAINTAINERS_FACTS if proposal.maintainer else decided
             was, now = vars(old.facts), vars(new.facts)
             different = [name for name in now if now[name] != was[name] and name not in free]
             if different:
@@ -175,18 +181,15 @@ def small(proposal: Proposal) -> Iterator[Problem]:
             yield Problem(f"{size:,} bytes; it may have {limit:,}", _where(proposal, file.path))
 
 
-@rule("GR806", "a competitor sets no status that is a maintainer's to set")
-def own_status(proposal: Proposal) -> Iterator[Problem]:
-    """A competitor's: claimed, support, withdrawn."""
-    if proposal.maintainer:
-        return
-    for entry in proposal.new():
-        if entry.facts.status not in CLAIMANTS_STATUSES:
-            yield Problem(f"a new entry is `claimed`; `{entry.facts.status}` is set by a maintainer", entry.key)
-    for old, new in proposal.pairs():
-        was, status = old.facts.status, new.facts.status
-        if was != status and not {was, status} <= CLAIMANTS_STATUSES:
-            yield Problem(f"`{was}` becomes `{status}`, which a maintainer decides", new.key)
+@rule("GR806", "each status is set by whom it is for, after one that it may follow")
+def status(proposal: Proposal) -> Iterator[Problem]:
+    """See ``golfreg.rules.lifecycle``."""
+    for key, new in proposal.after.entries.items():
+        old = proposal.before.entries.get(key)
+        before = None if old is None else old.facts.status
+        answer = allowed_transition(before, new.facts.status, maintainer=proposal.maintainer)
+        if not answer.allowed:
+            yield Problem(answer.why, f"{key}/entry.toml")
 
 
 @rule("GR807", "every file is a plain file")
@@ -276,20 +279,6 @@ def reproductions(proposal: Proposal) -> Iterator[Problem]:
         for one in new.facts.reproductions:
             if one not in had:
                 yield Problem(f"says that {one.by} reproduced it: look at the source", f"{key}/entry.toml", Level.WARN)
-
-
-@rule("GR815", "no two entries have the same artifact")
-def no_copy(proposal: Proposal) -> Iterator[Problem]:
-    """A second entry of the same bytes is a copy."""
-    owner: dict[str, str] = {}
-    for key in proposal.before.entries:
-        for record in proposal.before.entries[key].records.values():
-            owner[record.artifact.sha256] = key
-    for key, entry in proposal.after.entries.items():
-        for name, record in entry.records.items():
-            first = owner.setdefault(record.artifact.sha256, key)
-            if first != key:
-                yield Problem(f"the artifact is that of `{first}`", f"{key}/{name}")
 
 
 def _where(proposal: Proposal, path: bytes) -> str:
