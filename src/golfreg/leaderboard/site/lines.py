@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from golfreg.api.errors import GolfregError, InputError
@@ -70,11 +71,11 @@ class Track:
     lines: list[Line]
     rulesets: list[Ruleset]
 
-    @property
+    @cached_property
     def ranked(self) -> list[Line]:
         return [line for line in self.lines if line.rank is not None]
 
-    @property
+    @cached_property
     def newest(self) -> str:
         """The day of the newest entry."""
         return max(line.date for line in self.lines)
