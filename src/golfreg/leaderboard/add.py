@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from golfreg.api.errors import AnswerIsNo, ConfigError, EnvironmentFault, InputError
+from golfreg.api.errors import AnswerIsNo, ConfigError, InputError
 from golfreg.config.record import RunRecord, read_record, record_to_toml
 from golfreg.leaderboard.entries import MAX_SEEDS, NAME, Entry, EntryFacts, entry_to_toml
 from golfreg.leaderboard.render import escape, markdown_table, score_text
+from golfreg.leaderboard.writing import write_directory
 from golfreg.rules.figures import recompute
 from golfreg.rules.findings import Level
 from golfreg.rules.ruleset import load_ruleset
@@ -160,33 +158,12 @@ def _write(root: Path, entry: Entry) -> Path:
     target = root / entry.key
     if target.exists():
         raise InputError(f"`{target}` is there already", "nothing is overwritten: choose another `--name`")
-    files = {
-        "entry.toml": entry_to_toml(entry.facts),
-        "README.md": readme(entry),
-        **{name: record_to_toml(record) for name, record in entry.records.items()},
-    }
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
-    except OSError as error:
-        raise EnvironmentFault(
-            f"cannot write under `{root}`: {error.strerror}", "check the path and the disk"
-        ) from error
-    try:
-        (temporary / "runs").mkdir()
-        for name, text in files.items():
-            _write_synced(temporary / name, text.encode())
-        temporary.chmod(0o755)
-        os.rename(temporary, target)
-    except OSError as error:
-        raise EnvironmentFault(f"cannot write `{target}`: {error.strerror}", "check the path and the disk") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    write_directory(
+        target,
+        {
+            "entry.toml": entry_to_toml(entry.facts),
+            "README.md": readme(entry),
+            **{name: record_to_toml(record) for name, record in entry.records.items()},
+        },
+    )
     return target
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

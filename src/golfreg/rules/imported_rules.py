@@ -58,6 +58,22 @@ def imported_rule(code: str, title: str) -> Callable[[ImportedCheck], ImportedCh
     return register
 
 
+FOLDER_TITLES = {
+    "GR601": "submission.json, README, script and a log are there, and can be read",
+    "GR602": "submission.json has every field, each of its type",
+    "GR603": "the script is not empty and compiles, unpacked too",
+    "GR604": "the folder holds plain files only",
+    "GR605": "no log or script is another one's copy",
+    "GR606": "the README has the declared score",
+    "GR643": "every log echoes the same settings",
+    "GR644": "a log's seed is its name's",
+    "GR645": "the declared score is the last one of its log",
+    "GR646": "calibration used training data on the clock, or none",
+    "GR651": "the date is a day of the challenge, and the folder's",
+}
+"""What only a folder's files can tell; found at import and kept. The functions are ``challenge.folder_rules``'."""
+
+
 @cache
 def all_imported_rules() -> tuple[ImportedRule, ...]:
     """Every rule over kept figures, by code."""

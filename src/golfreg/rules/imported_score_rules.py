@@ -28,12 +28,17 @@ def seed_scores(submission: Submission) -> Iterator[Problem]:
 @imported_rule("GR632", "the headline is the mean of the seeds")
 def headline(submission: Submission) -> Iterator[Problem]:
     """Not the best of them."""
-    declared, scores = submission.imported.headline.bits_per_byte.declared, list(submission.scores.values())
-    if declared is None or not scores or agrees(declared, mean(scores)):
+    declared, scores = submission.imported.headline.bits_per_byte.declared, submission.scores
+    if declared is None or not scores or agrees(declared, mean(list(scores.values()))):
         return
-    best = " (the best seed's)" if len(scores) > 1 and agrees(declared, min(scores)) else ""
-    of = f"the mean of {len(scores)} seeds is" if len(scores) > 1 else "its one seed has"
-    yield Problem(f"{declared:g} bits per byte declared{best}; {of} {mean(scores):.6f}", "headline")
+    average = mean(list(scores.values()))
+    of = f"the mean of {len(scores)} seeds is" if len(scores) > 1 else "the only seed with a score has"
+    one = next((where for where in sorted(scores, key=lambda w: scores[w]) if agrees(declared, scores[where])), None)
+    which = ""
+    if one is not None:
+        seed = submission.runs[one].seed
+        which = f", seed {seed}'s" + (" and the best" if scores[one] == min(scores.values()) else "")
+    yield Problem(f"{declared:g} bits per byte declared{which}; {of} {average:.6f}", "headline")
 
 
 @imported_rule("GR633", "the declared deviation is the sample standard deviation of the seeds")

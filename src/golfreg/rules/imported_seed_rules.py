@@ -13,7 +13,7 @@ def count(submission: Submission) -> Iterator[Problem]:
     """Distinct by construction: an entry has one file for each."""
     required, found = submission.ruleset.seeds.required, len(submission.scores)
     if found < required:
-        yield Problem(f"{found} seeds with a score; the ruleset asks for {required}")
+        yield Problem(f"{found} {'seed' if found == 1 else 'seeds'} with a score; the ruleset asks for {required}")
 
 
 @imported_rule("GR642", "every seed has a log")

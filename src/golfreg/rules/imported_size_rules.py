@@ -51,7 +51,7 @@ def totals(submission: Submission) -> Iterator[Problem]:
     logged = [run.total_bytes.log for run in submission.runs.values() if run.total_bytes.log is not None]
     if declared is None or not logged or declared in logged:
         return
-    if len(logged) < len(submission.runs) and any(declared == r.total_bytes.declared for r in submission.runs.values()):
+    if any(declared == run.total_bytes.declared for run in submission.runs.values()):
         return
     if abs(declared - sum(logged) / len(logged)) > 1:
         said = ", ".join(f"{total:,}" for total in logged)

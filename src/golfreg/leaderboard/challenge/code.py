@@ -142,7 +142,7 @@ def _names(tree: ast.Module) -> Iterator[str]:
 def _names_in_text(source: bytes) -> Iterator[str]:
     """The same of a source that this Python cannot parse."""
     text = source.decode("utf-8", "replace")
-    for match in re.finditer(r"^\s*(?:import|from)\s+([\w.]{1,100})", text, re.MULTILINE):
+    for match in re.finditer(r"\b(?:import|from)\s+([\w.]{1,100})", text):
         yield from (part + ".py" for part in match[1].split("."))
     yield from re.findall(r"[\w.-]{1,100}\.(?:py|cpp|cc|cuh?|c|h)\b", text)
 

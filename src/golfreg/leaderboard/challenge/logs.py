@@ -19,7 +19,8 @@ MAX_SETTINGS = 500
 _STAMP = re.compile(r"^\d{10}\.\d+ ")
 _METRIC = re.compile(
     r"(?P<tag>(?:final|quantized|legal_ttt|post_quant|ttt_final)[A-Za-z0-9_.+-]{0,60})(?P<about>[^(\"'{}]{0,80}?)"
-    r"[ :]val_loss[:=] ?(?P<nats>\d{1,4}\.\d{1,12})(?: \w+)?[ ,]+val_bpb[:=] ?(?P<bpb>\d{1,3}\.\d{1,12})(?P<rest>.{0,200})"
+    r"[ :]val_loss[:=] ?(?P<nats>\d{1,4}\.\d{1,12})(?: \w+)?[ ,]+val_bpb[:=] ?"
+    r"(?P<bpb>\d{1,3}\.\d{1,12})(?P<rest>.{0,200})"
 )
 _SECONDS = re.compile(r"\b(?:eval_)?time:(\d{1,10})ms")
 _LINES: dict[str, re.Pattern[str]] = {
@@ -43,7 +44,9 @@ _LINES: dict[str, re.Pattern[str]] = {
 _SETTING = re.compile(r"  ([a-z][a-z0-9_]{0,60}): (.{0,200})")
 _PAIRS = re.compile(r"(?:[a-z][a-z0-9_]{1,60}:[^\s:]{1,80})(?: [a-z][a-z0-9_]{1,60}:[^\s:]{1,80})+")
 _NAME_SEED = re.compile(r"seed[_-]?(\d{1,18})(?!\d)|_s(\d{1,18})\.(?:txt|log)$", re.IGNORECASE)
-_OF_THE_RUN = re.compile(r"seed|run_id|.*(?:path|dir|files|file|logfile|rank|device|world_size|main_process|eval_only).*")
+_OF_THE_RUN = re.compile(
+    r"seed|run_id|.*(?:path|dir|files|file|logfile|rank|device|world_size|main_process|eval_only).*"
+)
 """Settings that differ from seed to seed by their nature."""
 
 
@@ -83,6 +86,8 @@ class LogFacts:
     code_bytes: int | None = None
     code_plain_bytes: int | None = None
     settings: dict[str, str] = field(default_factory=dict)
+    tokenizer_files: str = ""
+    """Names of tokenizer and data, as echoed."""
 
     @property
     def name_seed(self) -> int | None:
@@ -126,6 +131,7 @@ class _LogReader:
         self.values: dict[str, float] = {}
         self.metrics: list[Metric] = []
         self.settings: dict[str, str] = {}
+        self.tokenizer_files = ""
         self.in_block = False
 
     def take(self, line: str) -> None:
@@ -141,7 +147,9 @@ class _LogReader:
                 self._value(kind, found)
                 if kind not in ("parameters", "seed_short"):
                     return
-        if line.startswith("Hyperparameters"):
+        if line.startswith(("val_bpb:enabled", "val_bpb_enabled")):
+            self.tokenizer_files += f" {line}"
+        elif line.startswith("Hyperparameters"):
             self.in_block = True
         elif "steps" not in self.values and _PAIRS.fullmatch(line):
             self._keep(pair.split(":", 1) for pair in line.split(" "))
@@ -159,8 +167,8 @@ class _LogReader:
                 self.values["seed"] = int(value)
             if len(self.settings) < MAX_SETTINGS and not _OF_THE_RUN.fullmatch(name):
                 self.settings[name] = value
-            if name in ("tokenizer_path", "datasets_dir"):
-                self.settings.setdefault("caseops", str("caseops" in value))
+            if name in ("tokenizer_path", "datasets_dir", "val_bytes_files"):
+                self.tokenizer_files += f" {value}"
 
     def _metric(self, match: re.Match[str]) -> None:
         tag, nats, bpb = match["tag"], float(match["nats"]), float(match["bpb"])
@@ -220,6 +228,7 @@ class _LogReader:
             code_bytes=whole.get("code"),
             code_plain_bytes=whole.get("code_plain"),
             settings=self.settings,
+            tokenizer_files=self.tokenizer_files[:2_000],
         )
 
     def result(self) -> LogFacts:

@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any
 
 from golfreg.api.errors import InputError
-from golfreg.config.strict import INTEGER_LIMIT, shown
+from golfreg.config.strict import shown
 from golfreg.leaderboard.challenge import tolerant
 
 SCORE = ("val_bpb", "mean_val_bpb", "mean_bpb", "val_bpb_mean", "val_var_bpb")
@@ -39,7 +39,6 @@ MILLISECONDS = {
     "train_seconds": ("train_time_ms", "train_wallclock_ms"),
     "score_seconds": ("eval_time_ms", "ttt_time_ms"),
 }
-WHOLE = frozenset({"total_bytes", "code_bytes", "model_bytes", "steps"})
 SEED_TABLES = ("seed_results", "seeds", "results", "per_seed")
 SEED_LISTS = ("seed_scores", "val_bpb_seeds")
 MAX_SEEDS = 100
@@ -108,8 +107,6 @@ def declared_of(value: Any, odd: Iterable[str] = ()) -> Declared:
     if isinstance(author, dict):
         reader.note("`author` is an object")
         value = {"github_id": author.get("github_id") or author.get("github"), **value, "author": author.get("name")}
-    figures = {name: reader.figure(value, name) for name in ("bits_per_byte", "bits_per_byte_std", "nats_per_token")}
-    counts = {name: reader.count(value, name) for name in ("total_bytes", "code_bytes", "model_bytes")}
     listed, seeds = _seeds(value, reader)
     said = Declared(
         author=reader.text(value, ("author",), "author"),
@@ -120,8 +117,12 @@ def declared_of(value: Any, odd: Iterable[str] = ()) -> Declared:
         hardware=reader.text(value, ("hardware", "platform", "gpu"), ""),
         tokenizer=reader.text(value, ("tokenizer",), ""),
         support="support" in str(value.get("submission_type", ""))[:80],
-        **figures,
-        **counts,
+        bits_per_byte=reader.figure(value, "bits_per_byte"),
+        bits_per_byte_std=reader.figure(value, "bits_per_byte_std"),
+        nats_per_token=reader.figure(value, "nats_per_token"),
+        total_bytes=reader.count(value, "total_bytes"),
+        code_bytes=reader.count(value, "code_bytes"),
+        model_bytes=reader.count(value, "model_bytes"),
         train_seconds=reader.figure(value, "train_seconds", quiet=True),
         score_seconds=reader.figure(value, "score_seconds", quiet=True),
         mean_total=not {"bytes_total", "artifact_bytes_max", "artifact_bytes"} & value.keys(),
@@ -235,7 +236,7 @@ def _one_seed(seed: int, facts: Any, reader: _Reader) -> DeclaredSeed:
 
 def _seed(name: Any) -> int | None:
     if isinstance(name, int) and not isinstance(name, bool):
-        return name if 0 <= name < INTEGER_LIMIT else None
+        return name if 0 <= name < 10**18 else None
     match = _SEED_KEY.fullmatch(name) if isinstance(name, str) and len(name) < 40 else None
     return int(match[1]) if match else None
 

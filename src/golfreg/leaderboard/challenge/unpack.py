@@ -158,7 +158,7 @@ def _bz2(packed: bytes) -> bytes:
 
 
 def _brotli(packed: bytes) -> bytes:
-    import brotli
+    import brotli  # type: ignore[import-untyped]
 
     decoder = brotli.Decompressor()
     plain: bytes = decoder.process(packed, output_buffer_limit=MAX_SOURCE_BYTES + 1)
