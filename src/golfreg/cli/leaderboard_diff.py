@@ -67,7 +67,7 @@ def diff(
                 diff_render.FINDING_COLUMNS, [(str(f.level), f.code, f.where, f.message) for f in findings], "findings"
             )
         for moved in difference.moved:
-            out.line(f"{moved.key}: rank {moved.before} → {moved.after}")
+            out.line(f"{moved.entry}: rank {moved.before} → {moved.after}")
         if difference.behind:
             out.warn(f"the leaderboard at `{base}` has changed since: rebase to see the ranks as they would be")
     if difference.failed:

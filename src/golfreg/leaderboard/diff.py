@@ -48,7 +48,7 @@ class Change:
 class Moved:
     """An entry that is not touched, whose rank is another."""
 
-    key: str
+    entry: str
     before: int
     after: int
 
@@ -152,9 +152,9 @@ def _difference(proposal: Proposal, start: str, end: str, behind: bool, now: dat
         if finding.level is not Level.PASS and finding not in old_board[key]
     ]
     moved = [
-        Moved(key, old.rank, new_rows[key].rank or 0)
-        for key, old in old_rows.items()
-        if key in untouched and old.rank is not None and old.rank != new_rows[key].rank
+        Moved(key, old_rows[key].rank or 0, row.rank)
+        for key, row in new_rows.items()
+        if key in untouched and row.rank is not None and row.rank != old_rows[key].rank
     ]
     failed = any(finding.level is Level.FAIL for finding in [*done, *others]) or any(
         _breaks(change, proposal.maintainer) for change in changes

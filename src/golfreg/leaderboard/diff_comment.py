@@ -56,7 +56,7 @@ def _comment(difference: Difference, most: int) -> str:
         parts.append(_left_out(len(found), most, "findings"))
     if difference.moved:
         parts.append("### Other ranks")
-        ranks = [(code(moved.key), f"{moved.before} → {moved.after}") for moved in difference.moved[:most]]
+        ranks = [(code(moved.entry), f"{moved.before} → {moved.after}") for moved in difference.moved[:most]]
         parts.append(_table(("entry", "rank"), ranks, ("rank",)))
         parts.append(_left_out(len(difference.moved), most, "entries"))
     parts.append(_footer(difference))
