@@ -126,12 +126,12 @@ def _kept(value: Any, text: str) -> Kept:
         if type(finding) is not dict or tuple(finding) != _FINDING:
             raise ValueError("a finding in the index has another form")
         texts += finding.values()
-    figures = [line.bits_per_byte_mean, *line[_FIRST_FIGURE:_LAST_FIGURE], *line.seeds]
+    figures: list[Any] = [line.bits_per_byte_mean, *line[_FIRST_FIGURE:_LAST_FIGURE], *line.seeds]
     for said in line.declared.values():
         figures += said if type(said) is list else (said,)
     if not (_TEXT.issuperset(map(type, texts)) and _FIGURE.issuperset(map(type, figures))):
         raise ValueError("a list in the index has another form")
-    if not isfinite(sum(filter(None, figures))):
+    if not isfinite(sum(figure for figure in figures if figure)):
         raise ValueError("a figure in the index is not finite")
     return Kept(names, state, latest, line, text)
 
