@@ -23,7 +23,7 @@ ENTRY = "entry.toml"
 LEAST_DECIMALS = 6
 """Rounder scores of two runs may agree by chance."""
 _CODE = re.compile(r"(GR\d{3})\b")
-_KEY = re.compile(r"[a-z0-9][a-z0-9_.-]*/\d{4}-\d\d-\d\d_[a-z0-9-]+")
+_KEY = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}/\d{4}-\d\d-\d\d_[a-z0-9-]{1,60}")
 
 
 @dataclass(frozen=True)
