@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -51,12 +52,12 @@ def site(
     else:
         out.line(str(built.directory / "index.html"))
     out.talk(
-        f"{entries:,} entries of {len(built.entries)} tracks, {built.files:,} files, "
+        f"{entries:,} {'entry' if entries == 1 else 'entries'}, {built.files:,} files, "
         f"{built.size_bytes / 1e6:.1f} MB, {time.monotonic() - began:.1f} s"
     )
 
 
-def _progress(shown: bool):  # type: ignore[no-untyped-def]
+def _progress(shown: bool) -> Callable[[int, int], None]:
     def tell(done: int, total: int) -> None:
         if shown and (done % 100 == 0 or done == total):
             sys.stderr.write(f"\r{done:,} of {total:,} entries{'' if done < total else chr(10)}")

@@ -23,7 +23,9 @@ from golfreg.config.imported import (
 )
 from golfreg.config.record import record_to_toml
 from golfreg.leaderboard.entries import EntryFacts, Reproduction, entry_to_toml, read_board
+from golfreg.leaderboard.lines import place
 from golfreg.leaderboard.rank import rank
+from golfreg.leaderboard.scan import list_board
 from golfreg.leaderboard.site.build import MARKER, build
 from golfreg.leaderboard.site.lines import survey
 from golfreg.rules.figures import Figures, recompute
@@ -151,6 +153,14 @@ def test_lines_are_ranked_as_the_leaderboard_is(board):
         assert [line.fails + line.warns for line in track.lines] == [
             sum(str(finding.level) != "PASS" for finding in row.findings) for row in rows
         ]
+
+
+def test_gap_and_frontier_are_those_that_show_prints(board):
+    placed = {one.line.entry: one for each in place(list_board(board).lines).values() for one in each}
+    for line in survey(board).lines.values():
+        one = placed[line.key]
+        assert (line.rank, line.gap, line.frontier) == (one.rank, one.gap, one.frontier)
+        assert (line.headroom, line.fails, line.warns) == (one.line.headroom_bytes, one.line.fails, one.line.warns)
 
 
 def test_no_link_is_dead(site):

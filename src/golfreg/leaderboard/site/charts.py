@@ -90,7 +90,7 @@ def _pareto(track: Track) -> Chart | None:
         return None
     keys = pareto(lines)
     front = sorted((line for line in lines if line.key in keys), key=_size)
-    cap = track.rulesets[-1].limits.cap_bytes / MEGABYTE
+    cap = track.ruleset.limits.cap_bytes / MEGABYTE
 
     def draw(sheet: Sheet) -> None:
         points(sheet, lines, front, lambda line: _size(line) / MEGABYTE)

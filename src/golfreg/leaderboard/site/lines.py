@@ -14,7 +14,7 @@ from pathlib import Path
 
 from golfreg.api.errors import GolfregError, InputError
 from golfreg.leaderboard.entries import Broken, Entry, Parts, read_entry
-from golfreg.leaderboard.rank import UNRANKED
+from golfreg.leaderboard.lines import order
 from golfreg.rules.figures import Figures
 from golfreg.rules.findings import Level
 from golfreg.rules.ruleset import Ruleset
@@ -74,6 +74,11 @@ class Track:
     @cached_property
     def ranked(self) -> list[Line]:
         return [line for line in self.lines if line.rank is not None]
+
+    @property
+    def ruleset(self) -> Ruleset:
+        """The track's main one: of its name, else the first."""
+        return next((one for one in self.rulesets if one.name == self.name), self.rulesets[0])
 
     @cached_property
     def newest(self) -> str:
@@ -174,8 +179,8 @@ def shares(entry: Entry) -> dict[str, int]:
 
 
 def ranked(lines: list[Line]) -> list[Line]:
-    """The lines in the order of ``golfreg.leaderboard.rank``, with rank, gap and frontier."""
-    rows = sorted(lines, key=lambda line: (_out(line), line.score, line.key))
+    """The lines of a track in the order of every other command, with rank, gap and frontier."""
+    rows = sorted(lines, key=lambda line: order(line.status, line.fails, line.score, line.key))
     best = rows[0].score if rows and not _out(rows[0]) else None
     placed = [
         line if _out(line) or best is None else replace(line, rank=place, gap=line.score - best)
@@ -209,7 +214,7 @@ def pareto(lines: list[Line]) -> set[str]:
 
 
 def _out(line: Line) -> bool:
-    return line.status in UNRANKED or line.fails > 0
+    return order(line.status, line.fails, line.score, line.key)[0]
 
 
 def _directories(root: Path) -> Iterator[Path]:

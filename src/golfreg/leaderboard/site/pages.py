@@ -14,7 +14,7 @@ from golfreg.leaderboard.entries import Entry
 from golfreg.leaderboard.site.charts import Chart
 from golfreg.leaderboard.site.entry_view import entry_view
 from golfreg.leaderboard.site.lines import Line, Survey, Track
-from golfreg.rules.findings import all_rules
+from golfreg.rules.codes import all_codes
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -66,7 +66,7 @@ class Pages:
     def rules(self) -> str:
         """What statuses, codes and rulesets mean."""
         rulesets = {one.name: one for track in self.survey.tracks for one in track.rulesets}
-        return self._page("rules.html", "rules.html", rules=all_rules(), rulesets=list(rulesets.values()))
+        return self._page("rules.html", "rules.html", rulesets=list(rulesets.values()))
 
     def sitemap(self) -> str:
         """The addresses of all pages, for search engines."""
@@ -117,7 +117,7 @@ class Pages:
             "base_url": self.base_url,
             "tracks": self.survey.tracks,
             "all_lines": self._lines,
-            "codes": {rule.code for rule in all_rules()},
+            "codes": all_codes(),
             "golfreg_version": version("golfreg"),
             "newest_day": max((track.newest for track in self.survey.tracks), default=""),
         }
