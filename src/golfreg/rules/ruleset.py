@@ -73,10 +73,7 @@ class RuleScore:
     documents: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        for values, known in (
-            (self.windows, ("fixed", "sliding", "stateful")),
-            (self.documents, ("isolated", "stream")),
-        ):
+        for values, known in ((self.windows, ("fixed", "sliding")), (self.documents, ("isolated", "stream"))):
             for value in values:
                 if value not in known:
                     raise InputError(f"{strict.shown(value)} is none of {', '.join(known)}")
