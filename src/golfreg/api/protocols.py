@@ -25,6 +25,9 @@ class ArchitectureTarget(Protocol):
     ``features(tokens_BT) -> x_BTD`` is causal and, unless told otherwise by configuration, passes
     nothing across a document boundary (``context.bos_id``); ``head(x_BTD) -> logits_BTV``.
     They are separate so that one loss op can fuse the head.
+
+    A model that can be scored ``stateful`` also has ``initial_state(n_batch, context) -> state`` and
+    ``step(tokens_BT, state) -> (x_BTD, state)``, as a mixer has.
     """
 
     Config: type
@@ -50,6 +53,12 @@ class MixerTarget(Protocol):
 
     ``starts_BT`` is True where a document starts (None: nowhere); nothing may cross it, nor the
     start of the window.
+
+    A module that can go on where it ended also has ``initial_state(n_batch, context) -> state`` and
+    ``step(x_BTD, starts_BT, state) -> (y_BTD, state)``: called window after window it gives what one
+    call over all of them gives, and the state's size is bounded. A mixer that keeps positions
+    (attention) keeps the last ``context`` of them. ``step`` leaves the state that it is given as it
+    was. With it a model can be scored ``stateful``.
     """
 
     Config: type

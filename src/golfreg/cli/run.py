@@ -28,7 +28,9 @@ def run(
     ruleset: Annotated[str | None, typer.Option(help="Ruleset whose limits hold.")] = None,
     device: Annotated[str | None, typer.Option(help="`cpu`, `cuda` or `auto`.")] = None,
     steps: Annotated[int | None, typer.Option(help="Train this many steps instead of by the clock.")] = None,
-    windows: Annotated[str | None, typer.Option(help="Scoring windows: `fixed` or `sliding:STRIDE`.")] = None,
+    windows: Annotated[
+        str | None, typer.Option(help="Scoring windows: `fixed`, `sliding:STRIDE` or `stateful[:CONTEXT]`.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of one run.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds of several runs: `1,2,3`.")] = None,
     sets: Annotated[

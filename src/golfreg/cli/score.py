@@ -20,7 +20,9 @@ def score(
     artifact: Annotated[Path, typer.Argument(help="The artifact, as in RUN_DIR/artifact.golfreg.")],
     corpus: Annotated[str | None, typer.Option(help="Corpus, with its argument: `jsonl:PATH`.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="`spN`, `bytes`, or a `.model` file.")] = None,
-    windows: Annotated[str | None, typer.Option(help="`fixed` or `sliding:STRIDE`.")] = None,
+    windows: Annotated[
+        str | None, typer.Option(help="`fixed`, `sliding:STRIDE`, `stateful` or `stateful:CONTEXT`.")
+    ] = None,
     sequence_length: Annotated[int | None, typer.Option(min=1, help="Tokens of a window.")] = None,
     documents: Annotated[str | None, typer.Option(help="`isolated`, or `stream`: context passes a start.")] = None,
     batch_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens of a forward pass.")] = None,

@@ -87,7 +87,11 @@ class ScoreSettings:
     """The scoring stage."""
 
     windows: str = "fixed"
-    """``fixed``: side by side. ``sliding:STRIDE``: each advances by STRIDE and scores its last STRIDE tokens."""
+    """``fixed``: side by side. ``sliding:STRIDE``: each advances by STRIDE and scores its last STRIDE tokens.
+
+    ``stateful``: side by side with the model's state carried on; ``stateful:CONTEXT``: and attention
+    sees the CONTEXT tokens before the window.
+    """
     sequence_length: int = 0
     """Window; 0: the training window."""
     batch_tokens: int = 16_384

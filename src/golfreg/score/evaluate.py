@@ -55,13 +55,36 @@ class Scored:
 
     def features(self, tokens_BT: torch.Tensor) -> torch.Tensor:
         """``features``, given a copy of the tokens so that the harness's own cannot be written to."""
-        x_BTD = self.model.features(tokens_BT.clone())
+        return self._checked(self.model.features(tokens_BT.clone()), tokens_BT, "features")
+
+    def _checked(self, x_BTD: Any, tokens_BT: torch.Tensor, what: str) -> torch.Tensor:
         if not isinstance(x_BTD, torch.Tensor) or x_BTD.ndim != 3 or x_BTD.shape[:2] != tokens_BT.shape:
             raise AnswerIsNo(
-                f"features of {self.name} is {_said(x_BTD)} for tokens of shape {list(tokens_BT.shape)}",
-                "features(tokens_BT) returns x_BTD",
+                f"{what} of {self.name} is {_said(x_BTD)} for tokens of shape {list(tokens_BT.shape)}",
+                "features(tokens_BT) returns x_BTD, step(tokens_BT, state) returns (x_BTD, state)",
             )
         return x_BTD
+
+    @property
+    def carries(self) -> bool:
+        """Whether it can go on where the last window ended."""
+        return all(callable(getattr(self.model, method, None)) for method in ("step", "initial_state"))
+
+    def initial_state(self, n_batch: int, context: int) -> Any:
+        """What ``step`` begins with. AnswerIsNo for a model that carries none."""
+        if not self.carries:
+            raise AnswerIsNo(
+                f"{self.name} cannot be scored `stateful`: its model has no `step` and `initial_state`",
+                "score with windows `fixed` or `sliding:STRIDE`",
+            )
+        return self.model.initial_state(n_batch, context)
+
+    def step(self, tokens_BT: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+        """``features`` that go on from ``state``, and the state after them."""
+        answer = self.model.step(tokens_BT.clone(), state)
+        if not (isinstance(answer, tuple) and len(answer) == 2):
+            raise AnswerIsNo(f"step of {self.name} is {_said(answer)}", "step(tokens_BT, state) returns (x_BTD, state)")
+        return self._checked(answer[0], tokens_BT, "step"), answer[1]
 
     def logits(self, x_BTD: torch.Tensor) -> torch.Tensor:
         """``head``, checked: the whole alphabet for each position, floating point, finite."""
@@ -98,8 +121,12 @@ def target_nats(logits_BTV: torch.Tensor, targets_BT: torch.Tensor) -> torch.Ten
 def batch_nats(scored: Scored, inputs_BT: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
     """Nats of every target of a batch, float64 [B, T]. No gradient."""
     with torch.no_grad():
-        x_BTD = scored.features(inputs_BT)
-        return torch.cat([target_nats(logits, targets_BT[:, part]) for part, logits in scored.slices(x_BTD)], 1)
+        return features_nats(scored, scored.features(inputs_BT), targets_BT)
+
+
+def features_nats(scored: Scored, x_BTD: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
+    """Nats of every target [B, T] at features."""
+    return torch.cat([target_nats(logits, targets_BT[:, part]) for part, logits in scored.slices(x_BTD)], 1)
 
 
 def cut(tokens: np.ndarray, batch: list[Window]) -> tuple[np.ndarray, np.ndarray]:
@@ -118,17 +145,28 @@ def evaluate(
     bos_id: int | None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     check: Callable[[int, torch.Tensor], None] = lambda batch, nats_BT: None,
+    audit: Callable[[int, torch.Tensor, Any, torch.Tensor], None] = lambda window, inputs_BT, state, x_BTD: None,
 ) -> Tally:
     """Score the stream. ``progress(done, total)`` in targets; ``check(batch, nats_BT)`` sees each batch's nats.
 
     A model with ``adapt(tokens_BT, targets_BT)`` gets each batch after it was scored, never before.
+    ``stateful`` windows are scored one by one, each with the state that the one before it left;
+    ``audit(window, inputs_BT, state, x_BTD)`` may look at a window before the next one.
     """
     tally = Tally(tokens, bos_id)
     adapts = scored.adapts
-    for number, batch in enumerate(windows.batches(len(tokens), batch_tokens)):
+    state = scored.initial_state(1, windows.context) if windows.stateful else None
+    for number, batch in enumerate(windows.batches(len(tokens), 1 if windows.stateful else batch_tokens)):
         inputs, targets = cut(tokens, batch)
         inputs_BT, targets_BT = scored.put(inputs), scored.put(targets)
-        nats_BT = batch_nats(scored, inputs_BT, targets_BT)
+        if windows.stateful:
+            with torch.no_grad():
+                x_BTD, after = scored.step(inputs_BT, state)
+                nats_BT = features_nats(scored, x_BTD, targets_BT)
+                audit(number, inputs_BT, state, x_BTD)
+                state = after
+        else:
+            nats_BT = batch_nats(scored, inputs_BT, targets_BT)
         check(number, nats_BT)
         nats = nats_BT.cpu().numpy()
         kept = [slice(w.scored - w.start, w.length) for w in batch]

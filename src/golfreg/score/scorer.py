@@ -33,6 +33,7 @@ from golfreg.score.evaluate import Scored, evaluate
 from golfreg.score.guard import Guard
 from golfreg.score.places import make_places
 from golfreg.score.probe import Probe, ProbeReport, same_answer
+from golfreg.score.stateful import Stateful
 from golfreg.score.task import CODE_DIR, DOCUMENTS_FILE, RESULT_FILE, Task
 from golfreg.score.windows import Windows, parse_windows
 
@@ -79,9 +80,14 @@ def _score(task: Task, guard: Guard, network: str) -> dict[str, Any]:
     decoded = clock()
     tell("probe")
     scored = Scored(model, component_names(container, guard), dataset.vocab_size, device, dtype)
-    report = Probe(scored, tokens, dataset.bos_id).run(
-        windows, task.batch_tokens, task.probes, task.documents == "isolated"
-    )
+    isolated = task.documents == "isolated"
+    if windows.stateful:
+        stateful = Stateful(scored, windows, len(tokens))
+        report = Probe(stateful, tokens, dataset.bos_id).run(stateful.pairs, task.batch_tokens, task.probes, isolated)
+        report.nats.clear()
+    else:
+        stateful = None
+        report = Probe(scored, tokens, dataset.bos_id).run(windows, task.batch_tokens, task.probes, isolated)
     guard_stops(guard)
     probed = clock()
     tell("score", 0, len(tokens) - 1)
@@ -89,6 +95,7 @@ def _score(task: Task, guard: Guard, network: str) -> dict[str, Any]:
         scored, tokens, dataset.byte_table, windows, task.batch_tokens, dataset.bos_id,
         progress=lambda done, total: tell("score", done, total),
         check=lambda number, nats_BT: same_answer(scored, report, number, nats_BT),
+        audit=stateful.audit if stateful else lambda window, inputs_BT, state, x_BTD: None,
     )  # fmt: skip
     guard_stops(guard)
     ended = clock()
@@ -199,7 +206,7 @@ def _dtype(task: Task, container: Container) -> torch.dtype:
 
 def _window_facts(windows: Windows, tokens: int, documents: str) -> dict[str, Any]:
     return {
-        "windows": f"sliding:{windows.stride}" if windows.sliding else "fixed",
+        "windows": str(windows),
         "sequence_length": windows.length,
         "window_count": windows.count(tokens),
         "documents_mode": documents,

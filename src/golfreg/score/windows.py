@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 from golfreg.api.errors import ConfigError
 
-_HINT = "write `fixed`, or `sliding:STRIDE` with a STRIDE from 1 to the window's length"
+_HINT = "write `fixed`, `sliding:STRIDE` with a STRIDE from 1 to the window's length, `stateful` or `stateful:CONTEXT`"
+
+LARGEST_CONTEXT = 1 << 20
+"""Positions that attention keeps, in tokens; each costs memory in every layer of attention."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,21 @@ class Windows:
     """``fixed``: windows side by side. ``sliding``: each advances by ``stride`` and scores its last ``stride``.
 
     The first sliding window scores all of its tokens; the last one ends with the stream.
+    ``stateful``: side by side, and the model's state is carried from each to the next; attention
+    sees the ``context`` positions before the window.
     """
 
     length: int
     stride: int
     """Equal to ``length`` for fixed windows."""
     sliding: bool = False
+    stateful: bool = False
+    context: int = 0
+
+    def __str__(self) -> str:
+        if self.stateful:
+            return f"stateful:{self.context}" if self.context else "stateful"
+        return f"sliding:{self.stride}" if self.sliding else "fixed"
 
     def over(self, tokens: int) -> Iterator[Window]:
         """Windows over a stream of so many tokens, whose last is only a target."""
@@ -68,14 +80,18 @@ class Windows:
 
 
 def parse_windows(text: str, length: int) -> Windows:
-    """``fixed`` or ``sliding:STRIDE`` with windows of ``length`` tokens."""
+    """``fixed``, ``sliding:STRIDE``, ``stateful`` or ``stateful:CONTEXT`` with windows of ``length`` tokens."""
     if length < 1:
         raise ConfigError(f"score.sequence_length is {length}", "a window has at least one token")
     kind, colon, stride = text.partition(":")
-    if kind == "fixed" and not colon:
-        return Windows(length, length)
-    if kind != "sliding" or not (stride.isascii() and stride.isdigit() and len(stride) <= 9):
+    if kind in ("fixed", "stateful") and not colon:
+        return Windows(length, length, stateful=kind == "stateful")
+    if kind not in ("sliding", "stateful") or not (stride.isascii() and stride.isdigit() and len(stride) <= 9):
         raise ConfigError(f"score.windows is {text!r}", _HINT)
+    if kind == "stateful":
+        if int(stride) > LARGEST_CONTEXT:
+            raise ConfigError(f"score.windows is {text!r}", f"the context has at most {LARGEST_CONTEXT:,} tokens")
+        return Windows(length, length, stateful=True, context=int(stride))
     if not 1 <= int(stride) <= length:
         raise ConfigError(f"score.windows is {text!r} and a window has {length} tokens", _HINT)
     return Windows(length, int(stride), sliding=True)

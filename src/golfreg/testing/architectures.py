@@ -216,3 +216,24 @@ def flops_are_a_positive_count_that_grows_with_the_model(subject: Subject) -> No
     if config != subject.config:
         fewer = subject.target.flops_per_token(config, context(subject, config))
         expect(fewer < flops, f"fewer layers cost {fewer:,} floating-point operations, the default {flops:,}")
+
+
+@check("architecture")
+def carrying_the_state_changes_nothing(subject: Subject) -> None:
+    model: Any = build(subject)
+    has = [hasattr(model, name) for name in ("step", "initial_state")]
+    expect(all(has) or not any(has), "of `step` and `initial_state` only one is there: a state needs both")
+    try:
+        state = model.initial_state(2, 33) if all(has) else None
+    except GolfregError:
+        return
+    if state is None:
+        return
+    with torch.no_grad():
+        tokens_BT = tokens(33)
+        tokens_BT[:, 0] = tokens_BT[:, 12] = BOS
+        parts = []
+        for part_BT in tokens_BT.split(8, 1):
+            x_BTD, state = model.step(part_BT, state)
+            parts.append(model.head(x_BTD))
+        expect_same(torch.cat(parts, 1), logits(model, tokens_BT), "steps of 8 tokens, against one pass over all")

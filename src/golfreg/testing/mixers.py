@@ -170,3 +170,39 @@ def the_seed_decides_the_initial_values(subject: Subject) -> None:
 def flops_are_a_positive_count(subject: Subject) -> None:
     flops = subject.target.flops_per_token(D_MODEL, subject.config, context(subject))
     expect(type(flops) is int and flops > 0, f"flops_per_token is {flops!r}")
+
+
+@check("mixer")
+def carrying_the_state_changes_nothing(subject: Subject) -> None:
+    mixer: Any = build(subject)
+    has = [hasattr(mixer, name) for name in ("step", "initial_state")]
+    expect(all(has) or not any(has), "of `step` and `initial_state` only one is there: a state needs both")
+    if not all(has):
+        return
+    with torch.no_grad():
+        x_BTD = inputs(65)
+        for starts_BT in (None, starts(65, 0, 20, 33)):
+            whole_BTD = mixer(x_BTD, starts_BT)
+            for length in (1, 7, 33, 65):
+                state, parts = mixer.initial_state(2, 65), []
+                for at in range(0, 65, length):
+                    part_BT = None if starts_BT is None else starts_BT[:, at : at + length]
+                    y_BTD, after = mixer.step(x_BTD[:, at : at + length], part_BT, state)
+                    again_BTD, _ = mixer.step(x_BTD[:, at : at + length], part_BT, state)
+                    expect_same(again_BTD, y_BTD, "`step` from the same state a second time: it wrote to the state")
+                    parts.append(y_BTD)
+                    state = after
+                expect_same(torch.cat(parts, 1), whole_BTD, f"steps of {length}, against one call over all")
+        sizes = []
+        for length in (65, 650):
+            _, state = mixer.step(inputs(length), None, mixer.initial_state(2, 16))
+            sizes.append(sum(leaf.numel() for leaf in leaves(state)))
+        expect(sizes[0] == sizes[1], f"with a context of 16 the state has {sizes[0]:,} numbers, later {sizes[1]:,}")
+
+
+def leaves(state: Any) -> list[torch.Tensor]:
+    """The tensors of a state made of tuples, lists and dicts."""
+    if isinstance(state, torch.Tensor):
+        return [state]
+    inner = state.values() if isinstance(state, dict) else state if isinstance(state, tuple | list) else ()
+    return [leaf for part in inner for leaf in leaves(part)]

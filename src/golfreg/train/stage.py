@@ -34,6 +34,9 @@ def run(job: Job) -> dict[str, Any]:
     window, micro = settings.sequence_length, settings.micro_batch_tokens or settings.batch_tokens
     dataset = open_dataset(plan.dataset_dir)
     model = build(plan, dataset)
+    kind, _, context = plan.spec.score.windows.partition(":")
+    if kind == "stateful":
+        check_carries(model, plan.architecture.name, int(context or 0))
     target = plan.architecture.load()
     parameters = dict(model.named_parameters())
     muon, adamw = make_optimizers(parameters, target.roles(model), settings)
@@ -62,6 +65,16 @@ def run(job: Job) -> dict[str, Any]:
     ).run()
     write_tensors(job.run_dir / "model.safetensors", {k: t.float() for k, t in state.weights().items()})
     return result
+
+
+def check_carries(model: torch.nn.Module, name: str, context: int) -> None:
+    """ConfigError, before a second is trained, for a model that could not be scored ``stateful``."""
+    if not all(callable(getattr(model, method, None)) for method in ("step", "initial_state")):
+        raise ConfigError(
+            f"architecture `{name}` cannot be scored with windows `stateful`",
+            hint="its model has no `step` and `initial_state`: set `score.windows` to `fixed` or `sliding:STRIDE`",
+        )
+    model.initial_state(1, context)  # type: ignore[operator]
 
 
 def prepare_process(plan: Plan) -> None:

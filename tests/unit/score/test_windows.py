@@ -40,7 +40,7 @@ def test_a_sliding_stride_of_the_whole_window_scores_each_window_whole() -> None
 @pytest.mark.parametrize(
     "text",
     ["", "fixed:", "fixed:4", "sliding", "sliding:", "sliding:0", "sliding:5", "sliding:-1", "sliding:x", "Fixed",
-     "sliding:²", "sliding:1e1", "sliding:" + "9" * 5000, "fixed\x00"],
+     "sliding:²", "sliding:1e1", "sliding:" + "9" * 5000, "fixed\x00", "stateful:", "stateful:-1"],
 )  # fmt: skip
 def test_a_windows_setting_that_means_nothing_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"score.windows") as caught:
@@ -51,3 +51,15 @@ def test_a_windows_setting_that_means_nothing_is_refused(text: str) -> None:
 def test_a_window_of_no_tokens_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"sequence_length is 0"):
         parse_windows("fixed", 0)
+
+
+def test_a_context_that_would_not_fit_in_memory_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"score.windows") as caught:
+        parse_windows("stateful:2000000", 4)
+    assert "at most 1,048,576 tokens" in (caught.value.hint or "")
+
+
+def test_stateful_windows_lie_side_by_side_and_say_their_context() -> None:
+    assert list(parse_windows("stateful:7", 4).over(11)) == list(parse_windows("fixed", 4).over(11))
+    texts = ("fixed", "sliding:2", "stateful", "stateful:7")
+    assert tuple(str(parse_windows(text, 4)) for text in texts) == texts

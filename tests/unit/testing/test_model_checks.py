@@ -59,11 +59,30 @@ class Mixer(nn.Module):
         return y_BTD + self.hidden if self.fault == "hides weights" else y_BTD
 
 
+class Stepping(Mixer):
+    """The same mean as a recurrence."""
+
+    def initial_state(self, n_batch: int, context: int) -> torch.Tensor:
+        return torch.zeros(n_batch, self.gain.numel())
+
+    def step(self, x_BTD: torch.Tensor, starts_BT: torch.Tensor | None, state: torch.Tensor) -> Any:
+        mean_BD = state if self.fault == "writes to its state" else state.clone()
+        outputs = []
+        for t, u_BD in enumerate(self.in_proj(x_BTD).unbind(1)):
+            if starts_BT is not None and self.fault != "carries over a start":
+                mean_BD[starts_BT[:, t]] = 0
+            mean_BD.mul_(0.8).add_(u_BD)
+            outputs.append(mean_BD.clone())
+        y_BTD = self.gain * torch.stack(outputs, 1)
+        grows = self.fault == "grows"
+        return y_BTD, torch.cat((mean_BD, x_BTD.flatten(1)), 1) if grows else mean_BD
+
+
 class MixerTarget:
     Config = Config
 
     def build(self, d_model: int, config: Config, context: BuildContext) -> Mixer:
-        return Mixer(d_model, config.fault)
+        return (Stepping if config.fault in ("steps", *STEP_FAULTS) else Mixer)(d_model, config.fault)
 
     def roles(self, mixer: nn.Module) -> dict[str, Role]:
         fault = getattr(mixer, "fault", "")
@@ -102,6 +121,17 @@ def test_a_right_mixer_passes_every_check() -> None:
 def test_a_wrong_mixer_breaks_the_check_of_its_fault(fault: str) -> None:
     (each,) = (c for c in checks("mixer") if c.name == MIXER_FAULTS[fault])
     with pytest.raises(AssertionError):
+        each.run(Subject(MixerTarget(), Config(fault), ops=()))
+
+
+STEP_FAULTS = ("writes to its state", "carries over a start", "grows")
+
+
+@pytest.mark.parametrize("fault", STEP_FAULTS)
+def test_a_mixer_whose_state_is_wrong_breaks_the_check_of_carrying(fault: str) -> None:
+    (each,) = (c for c in checks("mixer") if c.name == "carrying_the_state_changes_nothing")
+    each.run(Subject(MixerTarget(), Config("steps"), ops=()))
+    with pytest.raises((AssertionError, RuntimeError)):
         each.run(Subject(MixerTarget(), Config(fault), ops=()))
 
 

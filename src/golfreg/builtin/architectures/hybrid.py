@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -108,6 +108,8 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """A mixer and an MLP, each on the normalized residual stream."""
 
+    mixer: Any
+
     def __init__(self, config: HybridConfig, mixer: nn.Module) -> None:
         super().__init__()
         d = config.d_model
@@ -118,10 +120,24 @@ class Block(nn.Module):
         self.residual_mix = nn.Parameter(torch.stack((torch.ones(d), torch.zeros(d)))) if config.residual_mix else None
 
     def forward(self, x_BTD: torch.Tensor, x0_BTD: torch.Tensor, starts_BT: torch.Tensor | None) -> torch.Tensor:
-        if self.residual_mix is not None:
-            of_x, of_x0 = self.residual_mix.to(x_BTD.dtype)
-            x_BTD = of_x * x_BTD + of_x0 * x0_BTD
-        x_BTD = x_BTD + scaled(self.mixer_scale, self.mixer(normalized(x_BTD), starts_BT))
+        x_BTD = self._entered(x_BTD, x0_BTD)
+        return self._mixed(x_BTD, self.mixer(normalized(x_BTD), starts_BT))
+
+    def step(
+        self, x_BTD: torch.Tensor, x0_BTD: torch.Tensor, starts_BT: torch.Tensor | None, state: Any
+    ) -> tuple[torch.Tensor, Any]:
+        x_BTD = self._entered(x_BTD, x0_BTD)
+        y_BTD, state = self.mixer.step(normalized(x_BTD), starts_BT, state)
+        return self._mixed(x_BTD, y_BTD), state
+
+    def _entered(self, x_BTD: torch.Tensor, x0_BTD: torch.Tensor) -> torch.Tensor:
+        if self.residual_mix is None:
+            return x_BTD
+        of_x, of_x0 = self.residual_mix.to(x_BTD.dtype)
+        return of_x * x_BTD + of_x0 * x0_BTD
+
+    def _mixed(self, x_BTD: torch.Tensor, y_BTD: torch.Tensor) -> torch.Tensor:
+        x_BTD = x_BTD + scaled(self.mixer_scale, y_BTD)
         if self.mlp is not None:
             x_BTD = x_BTD + scaled(self.mlp_scale, self.mlp(normalized(x_BTD)))
         return x_BTD
@@ -152,17 +168,40 @@ class Hybrid(nn.Module):
             nn.init.normal_(self.embedding.weight, std=config.tied_embedding_std)
 
     def features(self, tokens_BT: torch.Tensor) -> torch.Tensor:
+        return self._run(tokens_BT, None)[0]
+
+    def initial_state(self, n_batch: int, context: int) -> list[Any]:
+        """What ``step`` begins with, for each layer. ConfigError if a mixer has no state to carry."""
+        mixers = [cast(Block, block).mixer for block in self.blocks]
+        for name, mixer in zip(self.config.pattern(), mixers, strict=True):
+            if not (hasattr(mixer, "step") and hasattr(mixer, "initial_state")):
+                raise ConfigError(
+                    f"the mixer `{name}` cannot carry its state from window to window",
+                    hint="it has no `step` and `initial_state`: score with windows `fixed` or `sliding:STRIDE`",
+                )
+        return [mixer.initial_state(n_batch, context) for mixer in mixers]
+
+    def step(self, tokens_BT: torch.Tensor, state: list[Any]) -> tuple[torch.Tensor, list[Any]]:
+        """``features`` that go on from ``state``, and the state after the last token."""
+        return self._run(tokens_BT, state)
+
+    def _run(self, tokens_BT: torch.Tensor, state: list[Any] | None) -> tuple[torch.Tensor, list[Any]]:
         starts_BT = tokens_BT == self.bos_id if self.config.document_mask and self.bos_id is not None else None
         x_BTD = x0_BTD = normalized(self.embedding(tokens_BT).to(self.dtype))
         skips: list[torch.Tensor] = []
+        after: list[Any] = []
         n_first = len(self.blocks) // 2
         for i, block in enumerate(self.blocks):
             if self.skip_scales is not None and i >= n_first and skips:
                 x_BTD = x_BTD + scaled(self.skip_scales[i - n_first], skips.pop())
-            x_BTD = block(x_BTD, x0_BTD, starts_BT)
+            if state is None:
+                x_BTD = block(x_BTD, x0_BTD, starts_BT)
+            else:
+                x_BTD, carried = cast(Block, block).step(x_BTD, x0_BTD, starts_BT, state[i])
+                after.append(carried)
             if i < self.config.n_skips:
                 skips.append(x_BTD)
-        return normalized(x_BTD)
+        return normalized(x_BTD), after
 
     def head(self, x_BTD: torch.Tensor) -> torch.Tensor:
         weight_VD = self.embedding.weight if self.lm_head is None else self.lm_head.weight

@@ -1,7 +1,8 @@
 """The mixer ``attention``: causal grouped-query attention with RoPE, QK norm and a gain per head.
 
 It is the attention of the challenge's baseline (``train_gpt.py`` of openai/parameter-golf).
-Shape letters: B batch, T time, D model width, H query heads, J key and value heads, E head width.
+Shape letters: B batch, T time, D model width, H query heads, J key and value heads, E head width,
+C positions kept from before, S = C + T.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from torch import nn
 from golfreg.api.errors import ConfigError
 from golfreg.api.values import BuildContext, Role
 from golfreg.builtin.mixers.linear import Linear
+
+Cache = tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]
+"""(k_BJCE before RoPE, v_BJCE, starts_BC, the most positions that are kept)."""
 
 
 @dataclass(frozen=True)
@@ -63,24 +67,54 @@ class Attention(nn.Module):
         self.register_buffer("rope_E2", 1.0 / config.rope_base ** (channels / self.headdim), persistent=False)
 
     def forward(self, x_BTD: torch.Tensor, starts_BT: torch.Tensor | None = None) -> torch.Tensor:
-        n_batch, length, d_model = x_BTD.shape
+        q_BHTE, k_BJTE, v_BJTE = self._project(x_BTD)
+        mask_B1TT = None if starts_BT is None else document_mask(starts_BT)
+        return self._attend(q_BHTE, k_BJTE, v_BJTE, mask_B1TT)
+
+    def initial_state(self, n_batch: int, context: int) -> Cache:
+        """Nothing read yet. ``context``: how many earlier positions are kept, so that memory is bounded."""
+        nothing = self.q_gain.new_zeros(n_batch, self.n_kv_heads, 0, self.headdim)
+        return nothing, nothing, torch.zeros(n_batch, 0, dtype=torch.bool, device=nothing.device), context
+
+    def step(self, x_BTD: torch.Tensor, starts_BT: torch.Tensor | None, state: Cache) -> tuple[torch.Tensor, Cache]:
+        """``forward`` that also sees the positions that ``state`` keeps. RoPE is relative: they are counted from 0."""
+        k_BJCE, v_BJCE, starts_BC, context = state
+        q_BHTE, k_BJTE, v_BJTE = self._project(x_BTD)
+        k_BJSE = torch.cat((k_BJCE.to(k_BJTE.dtype), k_BJTE), 2)
+        v_BJSE = torch.cat((v_BJCE.to(v_BJTE.dtype), v_BJTE), 2)
+        now_BT = starts_BT if starts_BT is not None else starts_BC.new_zeros(x_BTD.shape[:2])
+        starts_BS = torch.cat((starts_BC, now_BT), 1)
+        mask_B1TS = document_mask(starts_BS)[:, :, starts_BC.shape[1] :]
+        first = max(0, starts_BS.shape[1] - context)
+        after = k_BJSE[:, :, first:], v_BJSE[:, :, first:], starts_BS[:, first:], context
+        return self._attend(q_BHTE, k_BJSE, v_BJSE, mask_B1TS), after
+
+    def _project(self, x_BTD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries, keys (both normalized) and values of each head."""
+        n_batch, length, _ = x_BTD.shape
         q_BHTE = self.q_proj(x_BTD).view(n_batch, length, self.n_heads, self.headdim).transpose(1, 2)
         k_BJTE = self.k_proj(x_BTD).view(n_batch, length, self.n_kv_heads, self.headdim).transpose(1, 2)
         v_BJTE = self.v_proj(x_BTD).view(n_batch, length, self.n_kv_heads, self.headdim).transpose(1, 2)
-        angle_TE2 = torch.outer(torch.arange(length, device=x_BTD.device, dtype=torch.float32), self.rope_E2)
-        cos, sin = angle_TE2.cos().to(q_BHTE.dtype), angle_TE2.sin().to(q_BHTE.dtype)
-        q_BHTE = rotate(F.rms_norm(q_BHTE, (self.headdim,)), cos, sin)
-        k_BJTE = rotate(F.rms_norm(k_BJTE, (self.headdim,)), cos, sin)
+        return F.rms_norm(q_BHTE, (self.headdim,)), F.rms_norm(k_BJTE, (self.headdim,)), v_BJTE
+
+    def _attend(
+        self, q_BHTE: torch.Tensor, k_BJSE: torch.Tensor, v_BJSE: torch.Tensor, mask_B1TS: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The queries are of the last T of the S positions. Without a mask T = S, and all is causal."""
+        length, reach = q_BHTE.shape[2], k_BJSE.shape[2]
+        angle_SE2 = torch.outer(torch.arange(reach, device=q_BHTE.device, dtype=torch.float32), self.rope_E2)
+        cos, sin = angle_SE2.cos().to(q_BHTE.dtype), angle_SE2.sin().to(q_BHTE.dtype)
+        q_BHTE = rotate(q_BHTE, cos[reach - length :], sin[reach - length :])
         q_BHTE = q_BHTE * self.q_gain.to(q_BHTE.dtype).view(-1, 1, 1)
         y_BHTE = F.scaled_dot_product_attention(
             q_BHTE,
-            k_BJTE,
-            v_BJTE,
-            attn_mask=None if starts_BT is None else document_mask(starts_BT),
-            is_causal=starts_BT is None,
+            rotate(k_BJSE, cos, sin),
+            v_BJSE,
+            attn_mask=mask_B1TS,
+            is_causal=mask_B1TS is None,
             enable_gqa=self.n_kv_heads != self.n_heads,
         )
-        return self.out_proj(y_BHTE.transpose(1, 2).reshape(n_batch, length, d_model))
+        return self.out_proj(y_BHTE.transpose(1, 2).flatten(2))
 
 
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ from torch import nn
 
 from golfreg.api.errors import ConfigError, PluginError
 from golfreg.api.values import BuildContext, Role
-from golfreg.builtin.kernels.mamba3_siso import projection_rows
+from golfreg.builtin.kernels.mamba3_siso import State, projection_rows
 from golfreg.builtin.mixers.linear import Linear
 
 OP = "mamba3_siso"
@@ -108,18 +108,24 @@ class Mamba3(nn.Module):
         self.out_proj = Linear(config.expand * d_model, d_model, zero=True)
 
     def forward(self, x_BTD: torch.Tensor, starts_BT: torch.Tensor | None = None) -> torch.Tensor:
-        y_BTI = self.kernel(
-            self.in_proj(x_BTD),
-            self.dt_bias,
-            self.B_bias,
-            self.C_bias,
-            self.B_norm,
-            self.C_norm,
-            self.D,
-            starts_BT,
-            **self.static,
-        )
-        return self.out_proj(y_BTI)
+        return self.out_proj(self.kernel(*self._arguments(x_BTD), starts_BT, **self.static))
+
+    def initial_state(self, n_batch: int, context: int) -> State:
+        """What ``step`` begins with. All that was read lies in the state, whatever ``context`` is."""
+        heads, width, n, angles = len(self.D), self.static["headdim"], self.static["d_state"], self.static["n_angles"]
+        shapes = ((heads, angles), (heads, width, n), (heads, n), (heads, width))
+        phi_BHR, h_BHPN, k_BHN, v_BHP = (self.D.new_zeros((n_batch, *shape)) for shape in shapes)
+        return phi_BHR, h_BHPN, k_BHN, v_BHP
+
+    def step(self, x_BTD: torch.Tensor, starts_BT: torch.Tensor | None, state: State) -> tuple[torch.Tensor, State]:
+        """``forward`` that goes on from ``state``, and the state after the last position."""
+        y_BTI, after = self.kernel(*self._arguments(x_BTD), starts_BT, state, **self.static, return_state=True)
+        return self.out_proj(y_BTI), after
+
+    def _arguments(self, x_BTD: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The op's tensors, in its order."""
+        biases = (self.dt_bias, self.B_bias, self.C_bias, self.B_norm, self.C_norm, self.D)
+        return self.in_proj(x_BTD), *biases
 
 
 class Mamba3Mixer:

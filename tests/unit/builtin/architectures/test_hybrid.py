@@ -213,3 +213,26 @@ def test_a_training_step_is_one_graph_with_the_same_gradients(models):
     ).square().mean().backward()
     for p, gradient in zip(model.parameters(), true, strict=True):
         torch.testing.assert_close(p.grad, gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("pattern", [{"mixer": "mamba3"}, {"mixer": "mamba3", "attention_layers": (1, 3)}, {}])
+@pytest.mark.parametrize(("length", "document_mask"), [(1, True), (40, True), (40, False)])
+def test_steps_with_the_state_carried_are_one_pass(models, pattern, length, document_mask):
+    model = lively(models.build(bos_id=1, document_mask=document_mask, **pattern, **SMALL)[0])
+    tokens_BT = torch.randint(2, 64, (2, 130), generator=torch.Generator().manual_seed(1))
+    tokens_BT[:, ::50] = 1
+    with torch.no_grad():
+        whole_BTV = model(tokens_BT).log_softmax(-1)
+        # Attention reaches back to the document's start, or, where nothing is masked, to the stream's.
+        state, parts = model.initial_state(2, 50 if document_mask else 130), []
+        for part_BT in tokens_BT.split(length, 1):
+            x_BTD, state = model.step(part_BT, state)
+            parts.append(model.head(x_BTD).log_softmax(-1))
+    assert (torch.cat(parts, 1) - whole_BTV).abs().max() < 1e-5
+
+
+def test_a_mixer_without_a_state_is_named_before_anything_is_scored(models):
+    model, _ = models.build(mixer="mamba3", **SMALL)
+    model.blocks[2].mixer = torch.nn.Identity()
+    with pytest.raises(ConfigError, match=r"mixer `mamba3` cannot carry its state"):
+        model.initial_state(1, 0)
