@@ -117,6 +117,8 @@ def board(tmp_path_factory):
         )],
     )  # fmt: skip
     write_imported(root, "new", 1.15, date="2026-04-05")
+    failed = KeptFinding(code="GR605", level="FAIL", message="a log is another one's copy")
+    write_imported(root, "failed", 1.10, date="2026-04-06", findings=(failed,))
     (root / "cpu-smoke" / "2026-05-09_damaged").mkdir()
     (root / "cpu-smoke" / "2026-05-09_damaged" / "entry.toml").write_text('schema = 1\nname = "<b>"\n', "utf-8")
     return root
@@ -149,6 +151,7 @@ def test_lines_are_ranked_as_the_leaderboard_is(board):
     ranked = rank(read_board(board).entries)
     for track in survey(board).tracks:
         rows = ranked[track.name]
+        assert any(row.rank is None for row in rows)
         assert [(line.key, line.rank) for line in track.lines] == [(row.entry.key, row.rank) for row in rows]
         assert [line.fails + line.warns for line in track.lines] == [
             sum(str(finding.level) != "PASS" for finding in row.findings) for row in rows
@@ -409,7 +412,7 @@ def test_the_command_prints_json_and_imports_no_torch(board, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
-    assert said["entries"] == {"cpu-smoke": 4, "parameter-golf": 2}
+    assert said["entries"] == {"cpu-smoke": 4, "parameter-golf": 3}
     assert said["files"] == len(files(tmp_path / "site"))
     assert said["broken"][0]["entry"] == "cpu-smoke/2026-05-09_damaged"
 
