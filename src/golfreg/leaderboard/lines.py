@@ -113,14 +113,18 @@ def place(lines: Iterable[Line]) -> dict[str, list[Placed]]:
     return {track: _place(tracks[track]) for track in sorted(tracks)}
 
 
-def order(status: str, fails: int, score: float, key: str) -> tuple[bool, float, str]:
-    """What entries are sorted by. The first is True for those without a rank: a broken rule, or the status."""
-    return (status in UNRANKED or fails > 0, score, key)
+def order(status: str, fails: int, score: float, key: str, imported: bool = False) -> tuple[bool, float, str]:
+    """What entries are sorted by. The first is True for those without a rank: a broken rule, or the status.
+
+    What the maintainers of the challenge accepted keeps its rank when it is ``imported``, findings beside it.
+    """
+    accepted = imported and status in ("accepted", "superseded")
+    return (status in UNRANKED or (fails > 0 and not accepted), score, key)
 
 
 def _place(lines: list[Line]) -> list[Placed]:
     ordered = sorted(
-        (order(line.status, line.fails, line.bits_per_byte_mean, line.entry), number)
+        (order(line.status, line.fails, line.bits_per_byte_mean, line.entry, bool(line.source)), number)
         for number, line in enumerate(lines)
     )
     out = [(lines[number], None if unranked else rank) for rank, ((unranked, _, _), number) in enumerate(ordered, 1)]

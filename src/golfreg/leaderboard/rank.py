@@ -46,7 +46,8 @@ def rank(entries: list[Entry], now: datetime | None = None) -> dict[str, list[Ro
 
 def _ranked(rows: list[Row]) -> list[Row]:
     def key(row: Row) -> tuple[bool, float, str]:
-        return order(row.entry.facts.status, row.count(Level.FAIL), row.figures.bits_per_byte_mean, row.entry.key)
+        entry, mean = row.entry, row.figures.bits_per_byte_mean
+        return order(entry.facts.status, row.count(Level.FAIL), mean, entry.key, entry.imported is not None)
 
     return [
         Row(row.entry, row.figures, row.findings, None if key(row)[0] else place)

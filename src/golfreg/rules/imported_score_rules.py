@@ -26,9 +26,12 @@ def seed_scores(submission: Submission) -> Iterator[Problem]:
 
 
 @imported_rule("GR632", "the headline is the mean of the seeds")
-def headline(submission: Submission) -> Iterator[Problem]:
-    """Not the best of them."""
-    declared, scores = submission.imported.headline.bits_per_byte.declared, submission.scores
+def headline_score(submission: Submission) -> Iterator[Problem]:
+    """Not the best of them. Without seeds: the only log's score."""
+    headline, scores = submission.imported.headline.bits_per_byte, submission.scores
+    declared = headline.declared
+    if declared is not None and not scores and headline.log is not None and not agrees(declared, headline.log):
+        yield Problem(f"{declared:g} bits per byte declared; the only log has {headline.log:.6f}", "headline")
     if declared is None or not scores or agrees(declared, mean(list(scores.values()))):
         return
     average = mean(list(scores.values()))

@@ -16,11 +16,11 @@ def count(submission: Submission) -> Iterator[Problem]:
         yield Problem(f"{found} {'seed' if found == 1 else 'seeds'} with a score; the ruleset asks for {required}")
 
 
-@imported_rule("GR642", "every seed has a log")
+@imported_rule("GR642", "every seed has a log with its score")
 def logs(submission: Submission) -> Iterator[Problem]:
-    """A declared score that nothing supports."""
-    without = [str(run.seed) for run in submission.runs.values() if not run.log]
+    """Otherwise nothing supports what is declared."""
+    without = [str(run.seed) for run in submission.runs.values() if run.bits_per_byte.log is None]
     if without:
-        yield Problem(f"no log of seed {', '.join(without[:20])}", level=Level.WARN)
+        yield Problem(f"no log with a score of seed {', '.join(without[:20])}", level=Level.WARN)
     elif not submission.runs and not submission.imported.headline.bits_per_byte.log:
         yield Problem("no log has a score", level=Level.WARN)

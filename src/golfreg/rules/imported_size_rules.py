@@ -34,7 +34,8 @@ def cap_with_all_code(submission: Submission) -> Iterator[Problem]:
         over = {where: size + code for where, size in models.items() if size and code and size + code > limit}
         if over:
             where = max(over, key=lambda one: over[one])
-            yield Problem(f"{over[where]:,} bytes {words} > {limit:,} ({len(over)} seeds)", where, Level.WARN)
+            seeds = f"{len(over)} {'seed' if len(over) == 1 else 'seeds'} of {len(models)}"
+            yield Problem(f"{over[where]:,} bytes {words} > {limit:,}; {seeds}", where, Level.WARN)
             return
 
 

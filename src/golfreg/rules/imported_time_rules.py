@@ -25,6 +25,18 @@ def training(submission: Submission) -> Iterator[Problem]:
             yield Problem(f"{train:.1f} s of training{more} > {limits.train_seconds:g} s", where)
 
 
+@imported_rule("GR623", "declared steps and training seconds are the log's")
+def declared_times(submission: Submission) -> Iterator[Problem]:
+    """Seconds but for one."""
+    for where, run in submission.runs.items():
+        steps, train = run.steps, run.train_seconds
+        if steps.declared is not None and steps.log is not None and steps.declared != steps.log:
+            yield Problem(f"{steps.declared:,} steps declared, {steps.log:,} logged", where, Level.WARN)
+        if train.declared is not None and train.log is not None and abs(train.declared - train.log) > 1:
+            said = f"{train.declared:.1f} s of training declared, {train.log:.1f} logged"
+            yield Problem(said, where, Level.WARN)
+
+
 @imported_rule("GR622", "scoring keeps the scoring limit, all passes together")
 def scoring(submission: Submission) -> Iterator[Problem]:
     """The pass that gave the score alone over the limit fails; all together over it is for a person to look at."""

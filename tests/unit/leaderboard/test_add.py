@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-import golfreg.leaderboard.add as adding
+import golfreg.leaderboard.writing as writing
 from golfreg.api import AnswerIsNo, ConfigError, EnvironmentFault, InputError
 from golfreg.config.record import read_record
 from golfreg.leaderboard.add import add
@@ -124,7 +124,7 @@ def test_facts_that_could_not_be_read_back_are_refused(tmp_path, make_run, facts
 
 
 def test_the_directory_appears_whole_or_not_at_all(tmp_path, make_run, monkeypatch, now):
-    write, written = adding._write_synced, []
+    write, written = writing._write_synced, []
 
     def full_disk(path, data):
         if len(written) == 2:
@@ -133,7 +133,7 @@ def test_the_directory_appears_whole_or_not_at_all(tmp_path, make_run, monkeypat
         write(path, data)
         written.append(path.name)
 
-    monkeypatch.setattr(adding, "_write_synced", full_disk)
+    monkeypatch.setattr(writing, "_write_synced", full_disk)
     with pytest.raises(EnvironmentFault, match="No space left on device"):
         add([make_run()], tmp_path / "board", author="a", now=now)
     assert len(written) == 2

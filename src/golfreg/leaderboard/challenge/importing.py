@@ -202,6 +202,7 @@ def _entry(folder: RecordFolder, options: Options, copies: Sequence[KeptFinding]
         status=status,
         reason=more.reason,
         techniques=more.techniques,
+        reproductions=more.reproductions,
         declared=Figures(
             bits_per_byte_mean=score,
             bits_per_byte_std=declared.bits_per_byte_std,
@@ -228,7 +229,7 @@ def _imported(
             folder=tolerant.printable(place)[:300],
             pull_request=pull,
             commit=options.commit if folder.files.sizes else "",
-            published_bits_per_byte=row.score if row else None,
+            published_bits_per_byte=row.score if row else more.published_bits_per_byte,
             based_on=tuple(one for one in more.based_on or folder.declared.based_on if one != pull),
         )
     )

@@ -33,9 +33,8 @@ def seed_runs(declared: Declared, logs: Sequence[LogFacts]) -> list[SeedRun]:
         if log.key is not None:
             by_seed[log.key].append(log)
     said = {one.seed: one for one in declared.seeds}
-    wanted = list(dict.fromkeys(declared.listed_seeds)) or [
-        seed for seed, each in by_seed.items() if any(log.metrics for log in each)
-    ]
+    scored = [seed for seed, each in by_seed.items() if any(log.metrics for log in each)]
+    wanted = list(dict.fromkeys(declared.listed_seeds)) or scored or list(by_seed)
     if len(wanted) == 1 and wanted[0] not in by_seed:
         unnamed = [log for log in logs if log.key is None and log.metrics]
         by_seed[wanted[0]] = unnamed if len(unnamed) == 1 else []

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from golfreg.config import strict
+from golfreg.leaderboard.entries import Reproduction
 
 SUPPLEMENT_SCHEMA = 1
 MAX_SUPPLEMENT_BYTES = 1 << 20
@@ -18,7 +19,10 @@ MAX_SUPPLEMENT_BYTES = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Supplement:
-    """Of one folder; empty: not said. ``based_on``: numbers of pull requests."""
+    """Of one folder; empty: not said. ``based_on``: numbers of pull requests.
+
+    ``published_bits_per_byte``: in the challenge's table, where that is not given apart.
+    """
 
     pull_request: int | None = None
     tokenizer: str = ""
@@ -29,6 +33,11 @@ class Supplement:
     reason: str = ""
     based_on: tuple[int, ...] = ()
     techniques: tuple[str, ...] = ()
+    published_bits_per_byte: float | None = None
+    reproductions: tuple[Reproduction, ...] = ()
+
+    def __post_init__(self) -> None:
+        strict.not_negative(self)
 
 
 @dataclass(frozen=True, kw_only=True)
