@@ -12,7 +12,9 @@ from golfreg.cli.out import Out
 
 
 def check(
-    path: Annotated[Path, typer.Argument(help="A leaderboard, a track or an entry.")] = Path("leaderboard"),
+    path: Annotated[
+        Path, typer.Argument(help="A leaderboard, a track, an entry, or a record folder of the challenge.")
+    ] = Path("leaderboard"),
     ruleset: Annotated[
         str | None, typer.Option(help="Hold the entries of its track against this ruleset, not their own.")
     ] = None,
@@ -21,6 +23,9 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print all findings as JSON.")] = False,
 ) -> None:
     """Hold entries against the rules: PASS, WARN or FAIL for each. Exit code 1 if any fails.
+
+    A record folder is read and never run: its code is unpacked and its bytes counted, its logs and its README
+    are held against its submission.json.
 
     Example: golfreg leaderboard check leaderboard/cpu-smoke --strict
     """

@@ -102,6 +102,8 @@ def frontier(
 ) -> None:
     """Replay who was the record when: entries in order, each against the record before it.
 
+    An entry that fails a rule takes part only if it was accepted, or with --allow-findings.
+
     Example: golfreg leaderboard frontier --ruleset parameter-golf-frontier
     """
     from golfreg.leaderboard import frontier as replaying
@@ -129,6 +131,8 @@ def frontier(
             out.table(replaying.COLUMNS, [replaying.cells(step) for step in found.steps], title, replaying.RIGHT)
             for why, keys in replaying.reasons(found.steps).items():
                 out.talk(plain(f"no p value for {', '.join(key.partition('_')[2] for key in keys)}: {why}"))
+            for key, codes in found.failing.items():
+                out.talk(plain(f"takes part, but fails {codes}: {key}"))
             for key, why in found.left_out.items():
                 out.talk(plain(f"left out: {key}: {why}"))
         if not replays:

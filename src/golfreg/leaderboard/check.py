@@ -1,4 +1,7 @@
-"""What ``leaderboard check`` was pointed at, a whole leaderboard, one track or one entry, and what is found there."""
+"""What ``leaderboard check`` was pointed at, and what is found there.
+
+A whole leaderboard, one track, one entry, or a record folder of the challenge as its author hands it in.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 
 from golfreg.api.errors import GolfregError, InputError
+from golfreg.config import strict
+from golfreg.leaderboard.challenge import folder
 from golfreg.leaderboard.claims import board_findings
 from golfreg.leaderboard.entries import ENTRY_DIRECTORY, Board, Broken, Entry, read_board, read_entry
 from golfreg.rules.findings import Finding, Level
@@ -31,6 +36,9 @@ def check_path(path: Path, ruleset: str | None = None, now: datetime | None = No
     The rules over the whole leaderboard see the other entries of the track and what is built on, but
     only what is at ``path`` is reported. InputError: nothing there, or nothing of the ruleset's track.
     """
+    if folder.is_challenge_folder(path):
+        rules = None if ruleset is None else load_ruleset(ruleset)
+        return Checked({strict.shown(path.absolute().name): folder.check_folder(path, rules)}, [])
     board = read_any(path)
     entries = board.entries if ruleset is None else under(board.entries, ruleset)
     around = {entry.key: entry for entry in [*_around(path.absolute(), board.entries), *entries]}

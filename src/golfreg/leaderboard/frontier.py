@@ -12,7 +12,7 @@ from golfreg.leaderboard.claims import claim_of
 from golfreg.leaderboard.entries import Entry
 from golfreg.leaderboard.render import score_text
 from golfreg.leaderboard.significance import sample_values
-from golfreg.rules.claims import UNRANKED
+from golfreg.rules.claims import RECORDS, UNRANKED
 from golfreg.rules.findings import Level
 from golfreg.rules.frontier import Step, replay
 from golfreg.rules.ruleset import Ruleset, load_ruleset
@@ -24,28 +24,35 @@ RIGHT = ("bits per byte", "seeds", "gain", "p")
 
 @dataclass(frozen=True)
 class Frontier:
-    """``steps``: in order. ``left_out``: entries that take no part, and why."""
+    """``steps``: in order. ``left_out``: entries that take no part, and why. ``failing``: those that do
+    though they fail a rule, since a maintainer accepted them or it was asked for."""
 
     ruleset: Ruleset
     steps: list[Step]
     left_out: dict[str, str]
+    failing: dict[str, str]
 
 
 def frontier(
     entries: Iterable[Entry], ruleset: str, allow_findings: bool = False, now: datetime | None = None
 ) -> Frontier:
-    """Replay the entries of the ruleset's track. An entry that fails a rule takes part only with ``allow_findings``."""
-    part, left_out = [], {}
+    """Replay the entries of the ruleset's track.
+
+    An entry that fails a rule takes part if a maintainer accepted it, which is history, or with ``allow_findings``.
+    """
+    part, left_out, failing = [], {}, {}
     for entry in under(list(entries), ruleset):
         failed = sorted({f.code for f in entry.findings(now) if f.level is Level.FAIL})
         if entry.facts.status in UNRANKED:
             left_out[entry.key] = f"its status is {entry.facts.status}"
-        elif failed and not allow_findings:
+        elif failed and not allow_findings and entry.facts.status not in RECORDS:
             left_out[entry.key] = f"fails {', '.join(failed)}"
         else:
             part.append(claim_of(entry))
+            if failed:
+                failing[entry.key] = ", ".join(failed)
     rules = load_ruleset(ruleset)
-    return Frontier(rules, replay(part, rules.significance), left_out)
+    return Frontier(rules, replay(part, rules.significance), left_out, failing)
 
 
 def cells(step: Step) -> tuple[str, ...]:
@@ -82,6 +89,7 @@ def frontier_values(found: Frontier) -> dict[str, Any]:
         "track": found.ruleset.track,
         "steps": [_values(step) for step in found.steps],
         "left_out": found.left_out,
+        "failing": found.failing,
     }
 
 

@@ -67,7 +67,7 @@ class Verdict:
         gain = f"a gain of {self.gain_bits_per_byte:+.5f} bits per byte{nats}"
         if self.p is None:
             return f"not decided: {gain}, but {self.why}"
-        over = f" over the margin of {self.margin_bits_per_byte:.5f}" if self.margin_bits_per_byte else ""
+        over = f" with a margin of {self.margin_bits_per_byte:.5f}" if self.margin_bits_per_byte else ""
         sign = "<" if self.significant else ">="
         name = {"welch": "one-sided Welch test", "one-sample": "one-sided one-sample t test"}[self.test]
         answer = "beats the record" if self.significant else "does not beat the record"

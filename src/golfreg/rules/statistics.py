@@ -38,7 +38,7 @@ def one_sample(candidate: Sequence[float], record_mean: float, margin: float = 0
     gain = record_mean - mean(candidate)
     std = sample_std(candidate)
     if std is None:
-        return TTest(gain=gain, why="the candidate has one seed: a test needs its spread, so two or more")
+        return TTest(gain=gain, why="the candidate has one score only: a test needs their spread")
     if std <= NO_SPREAD * abs(mean(candidate)):
         return TTest(gain=gain, why="all seeds of the candidate have one score: there is no spread to test with")
     return _outcome(gain, margin, std / math.sqrt(len(candidate)), len(candidate) - 1.0)
@@ -50,7 +50,7 @@ def welch(candidate: Sequence[float], record: Sequence[float], margin: float = 0
     stds = sample_std(candidate), sample_std(record)
     for std, which in zip(stds, ("candidate", "record"), strict=True):
         if std is None:
-            return TTest(gain=gain, why=f"the {which} has one seed: Welch's test needs its spread, so two or more")
+            return TTest(gain=gain, why=f"the {which} has one score only: a test needs their spread")
     ours, theirs = (std or 0.0 for std in stds)
     error = math.hypot(ours / math.sqrt(len(candidate)), theirs / math.sqrt(len(record)))
     if error <= NO_SPREAD * abs(mean(record)):

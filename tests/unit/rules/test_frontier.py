@@ -73,7 +73,7 @@ def test_one_seed_is_not_decided_and_does_not_become_the_record():
     claims = [claim(1, "2026-01-01", (1.10,)), claim(2, "2026-01-02", (1.0,)), claim(3, "2026-01-03", (1.08, 1.081))]
     steps = replay(claims, GOLF.significance)
     assert list(outcomes(steps).values()) == [Outcome.FIRST, Outcome.NOT_DECIDED, Outcome.RECORD]
-    assert "one seed" in steps[1].verdict.why
+    assert "one score only" in steps[1].verdict.why
     assert steps[2].verdict.test == "one-sample"
 
 

@@ -51,7 +51,7 @@ def test_a_candidate_of_one_seed_is_not_decided():
     for rule in (FRONTIER, README):
         found = judge(Sample((1.0,), 2.583), PR_1493, rule)
         assert (found.significant, found.t, found.p) == (None, None, None)
-        assert "the candidate has one seed" in found.sentence()
+        assert "the candidate has one score only" in found.sentence()
 
 
 def test_a_sample_takes_the_median_ratio_of_the_seeds_that_have_both_units():

@@ -54,7 +54,7 @@ def test_one_seed_has_no_p_value_and_says_so():
         (welch((1.1, 1.0), (1.2,)), "record"),
     ):
         assert (found.t, found.df, found.p) == (None, None, None)
-        assert f"the {who} has one seed" in found.why
+        assert f"the {who} has one score only" in found.why
 
 
 def test_scores_without_spread_have_no_p_value_and_say_so():
