@@ -118,7 +118,8 @@ def board(tmp_path_factory):
     )  # fmt: skip
     write_imported(root, "new", 1.15, date="2026-04-05")
     failed = KeptFinding(code="GR605", level="FAIL", message="a log is another one's copy")
-    write_imported(root, "failed", 1.10, date="2026-04-06", findings=(failed,))
+    write_imported(root, "failed", 1.10, date="2026-04-06", findings=(failed,), status="claimed")
+    write_imported(root, "accepted", 1.12, date="2026-04-07", findings=(failed,))
     (root / "cpu-smoke" / "2026-05-09_damaged").mkdir()
     (root / "cpu-smoke" / "2026-05-09_damaged" / "entry.toml").write_text('schema = 1\nname = "<b>"\n', "utf-8")
     return root
@@ -412,7 +413,7 @@ def test_the_command_prints_json_and_imports_no_torch(board, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
-    assert said["entries"] == {"cpu-smoke": 4, "parameter-golf": 3}
+    assert said["entries"] == {"cpu-smoke": 4, "parameter-golf": 4}
     assert said["files"] == len(files(tmp_path / "site"))
     assert said["broken"][0]["entry"] == "cpu-smoke/2026-05-09_damaged"
 

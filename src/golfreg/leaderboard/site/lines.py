@@ -180,7 +180,7 @@ def shares(entry: Entry) -> dict[str, int]:
 
 def ranked(lines: list[Line]) -> list[Line]:
     """The lines of a track in the order of every other command, with rank, gap and frontier."""
-    rows = sorted(lines, key=lambda line: order(line.status, line.fails, line.score, line.key))
+    rows = sorted(lines, key=_order)
     best = rows[0].score if rows and not _out(rows[0]) else None
     placed = [
         line if _out(line) or best is None else replace(line, rank=place, gap=line.score - best)
@@ -213,8 +213,12 @@ def pareto(lines: list[Line]) -> set[str]:
     return found
 
 
+def _order(line: Line) -> tuple[bool, float, str]:
+    return order(line.status, line.fails, line.score, line.key, line.imported)
+
+
 def _out(line: Line) -> bool:
-    return order(line.status, line.fails, line.score, line.key)[0]
+    return _order(line)[0]
 
 
 def _directories(root: Path) -> Iterator[Path]:
