@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 from golfreg.leaderboard.diff import Change, Difference
 from golfreg.leaderboard.diff_render import COLUMNS, RIGHT, all_findings, cells, summary
-from golfreg.rules.findings import Level
+from golfreg.rules.findings import Finding, Level
 
 MARKER = "<!-- golfreg leaderboard diff -->"
 """The first line: the workflow finds its own comment by it."""
 MAX_CHARACTERS = 65_536
 """GitHub takes no longer comment."""
-_CELL, _MESSAGE = 120, 400
+_CELL, _MESSAGE, _MOST = 120, 400, 512
 _SHOWN = {"`": "'", "|": "¦", "\\": "⧵"}
 
 
@@ -29,26 +29,27 @@ def code(text: str, limit: int = _CELL) -> str:
 
 def comment(difference: Difference) -> str:
     """The comment: at most ``MAX_CHARACTERS``, so of very many entries and findings the first of each."""
-    most = max(len(difference.changes), len(all_findings(difference)), len(difference.moved), 1)
+    found = [finding for finding in all_findings(difference) if finding.level is not Level.PASS]
+    most = _MOST
     while True:
-        text = _comment(difference, most)
+        text = _comment(difference, found, most)
         if len(text.encode("utf-16-le")) // 2 <= MAX_CHARACTERS:
             return text
         most //= 2
 
 
-def _comment(difference: Difference, most: int) -> str:
+def _comment(difference: Difference, found: list[Finding], most: int) -> str:
     parts = [MARKER, f"## Leaderboard: {'a rule is broken' if difference.failed else 'every rule is kept'}"]
     parts.append(f"{summary(difference)}; {_who(difference)}")
     if difference.changes:
         parts.append(_table(COLUMNS, [_row(change) for change in difference.changes[:most]], RIGHT))
         parts.append(_left_out(len(difference.changes), most, "entries"))
-    verdicts = [f"- {_verdict(change)}" for change in difference.changes if change.after is not None]
+    kept = [change for change in difference.changes if change.after is not None]
+    verdicts = [f"- {_verdict(change)}" for change in kept[:most]]
     if verdicts:
         parts.append("### Against the record")
-        parts.append("\n".join(verdicts[:most]))
-        parts.append(_left_out(len(verdicts), most, "entries"))
-    found = [finding for finding in all_findings(difference) if finding.level is not Level.PASS]
+        parts.append("\n".join(verdicts))
+        parts.append(_left_out(len(kept), most, "entries"))
     if found:
         parts.append("### Findings")
         rows = [(str(f.level), f.code, code(f.where), code(f.message, _MESSAGE)) for f in found[:most]]

@@ -1,8 +1,8 @@
 """Reading a git repository that may hold anything: objects are read, nothing is checked out or run.
 
-Only plumbing that copies objects is called (``rev-parse``, ``merge-base``, ``ls-tree``, ``diff-tree``,
-``cat-file``): it runs no hook, filter, text conversion or external diff. Nothing is fetched. What git
-prints is bounded before it is kept. Names of files are bytes: they need not be text.
+Only plumbing that copies objects is called (``rev-parse``, ``merge-base``, ``ls-tree``, ``cat-file``):
+it runs no hook, filter, text conversion or external diff. Nothing is fetched. What git prints is
+bounded before it is kept. Names of files are bytes: they need not be text.
 """
 
 from __future__ import annotations
@@ -102,23 +102,29 @@ class Repository:
         return found
 
     def changes(self, old: str, new: str) -> list[Changed]:
-        """What differs between two commits (hashes), file by file; a renamed file is one less and one more."""
-        said = self._git(
-            "diff-tree", "-r", "-z", "--raw", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv",
-            "--ignore-submodules=none", old, new, "--",
-        ).split(b"\0")  # fmt: skip
+        """What differs between two commits (hashes), file by file; a renamed file is one less and one more.
+
+        Compared here: ``git diff-tree`` keeps all that it finds in memory, and a tree can hold a billion files.
+        """
+        before, after = self._files(old), self._files(new)
+        were = {path: (mode, item) for path, mode, item in before}
+        left = {path for path, _, _ in after}
+        gone = [Changed(path, mode, 0, item, "") for path, mode, item in before if path not in left]
+        changed = [
+            _changed(path, were.get(path, (0, "")), mode, item)
+            for path, mode, item in after
+            if were.get(path) != (mode, item)
+        ]
+        return sorted([*gone, *changed], key=lambda one: one.path)
+
+    def _files(self, commit: str) -> list[tuple[bytes, int, str]]:
+        """Path, mode and object of every file of a commit."""
         found = []
-        for facts, name in zip(said[:-1:2], said[1::2], strict=False):
-            old_mode, new_mode, old_object, new_object, _ = facts.decode().lstrip(":").split()
-            found.append(
-                Changed(
-                    name,
-                    int(old_mode, 8),
-                    int(new_mode, 8),
-                    old_object if int(old_mode, 8) else "",
-                    new_object if int(new_mode, 8) else "",
-                )
-            )
+        for line in self._git("ls-tree", "-r", "-z", "--full-tree", commit, "--").split(b"\0"):
+            if line:
+                facts, name = line.split(b"\t", 1)
+                mode, _, item = facts.decode().split()
+                found.append((name, int(mode, 8), item))
         return found
 
     def contents(self, leaves: Sequence[Leaf]) -> Iterator[tuple[Leaf, bytes]]:
@@ -152,8 +158,8 @@ class Repository:
                     stdout=subprocess.PIPE,
                     stderr=complained,
                 )
-            except FileNotFoundError as error:
-                raise EnvironmentFault("the program `git` is not there", "install git") from error
+            except OSError as error:
+                raise EnvironmentFault(f"cannot run the program `git`: {error.strerror}", "install git") from error
             # A tree may name one subtree ten times, ten levels deep: time and output have an end here.
             watch = threading.Timer(_TIMEOUT_SECONDS, process.kill)
             watch.start()
@@ -176,6 +182,10 @@ class Repository:
                     "`--repo DIR` names a git repository with its whole history",
                 )
             return said
+
+
+def _changed(path: bytes, was: tuple[int, str], mode: int, item: str) -> Changed:
+    return Changed(path, was[0], mode, was[1], item)
 
 
 def _environment() -> dict[str, str]:
