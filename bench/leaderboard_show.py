@@ -174,7 +174,7 @@ def main() -> None:
                 ("warm, --json", None, ("--json",)),
             ):
                 if prepare is not None:
-                    prepare.write_text(prepare.read_text("utf-8").replace("ema", "emb"), "utf-8")
+                    prepare.write_text(prepare.read_text("utf-8").replace('"ema"', '"emb"'), "utf-8")
                 seconds, cpu, characters = show(root, cache, *arguments)
                 print(f"{name:20s} {seconds:6.2f} s  {cpu:6.2f} s of CPU  {characters:,} bytes of output", flush=True)
 

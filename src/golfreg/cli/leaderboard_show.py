@@ -117,7 +117,7 @@ def _table(out: Out, title: str, columns: Sequence[Column], rows: list[Placed]) 
     if len(rows) > MOST_STYLED_ROWS:
         out.line("\n".join(text_table(title, kept, cells, width)))
     else:
-        out.table([c.heading for c in kept], cells, title, [c.heading for c in kept if c.number])
+        out.table([c.heading for c in kept], zip(*cells, strict=True), title, [c.heading for c in kept if c.number])
     left_out = [column.heading for column in columns if column not in kept]
     if left_out:
         out.talk(
@@ -131,6 +131,7 @@ def _markdown(out: Out, columns: Sequence[Column], tracks: dict[str, list[Placed
 
     headings, right = [c.heading for c in columns], [c.heading for c in columns if c.number]
     tables = [
-        f"## {escape(name)}\n\n{markdown_table(headings, texts(columns, rows), right)}" for name, rows in tracks.items()
+        f"## {escape(name)}\n\n{markdown_table(headings, zip(*texts(columns, rows), strict=True), right)}"
+        for name, rows in tracks.items()
     ]
     out.line("\n".join(tables).rstrip("\n"))

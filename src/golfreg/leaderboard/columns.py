@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from golfreg.api.errors import ConfigError, nearest
@@ -127,7 +127,6 @@ def find_columns(names: str | None) -> list[Column]:
     return columns
 
 
-def texts(columns: Iterable[Column], rows: Iterable[Placed]) -> list[list[str]]:
-    """The cells of a table."""
-    show = [column.text for column in columns]
-    return [[text(row) for text in show] for row in rows]
+def texts(columns: Iterable[Column], rows: Sequence[Placed]) -> list[list[str]]:
+    """The cells of each column."""
+    return [list(map(column.text, rows)) for column in columns]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import os
 import time
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -107,7 +108,12 @@ def states(directory: str, names: str) -> list[int]:
 
 def digest_of(numbers: list[int]) -> str:
     """Of any whole numbers."""
-    return blake2b(repr(numbers).encode(), digest_size=12).hexdigest()
+    try:
+        data = array("Q", numbers).tobytes()
+    except OverflowError:
+        # A time before 1970.
+        data = repr(numbers).encode()
+    return blake2b(data, digest_size=12).hexdigest()
 
 
 def _last_date(now: datetime) -> str:

@@ -22,49 +22,43 @@ _FIGURES = (
 )  # fmt: skip
 
 
-def fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> tuple[list[Column], list[list[str]]]:
-    """As many columns, and those cells of the rows, as a terminal of ``width`` characters has room for."""
+def fit(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> tuple[list[Column], list[list[str]]]:
+    """As many columns, each with its cells, as a terminal of ``width`` characters has room for."""
     kept = list(range(len(columns)))
-    widths = [max(len(columns[i].heading), *(min(len(row[i]), WIDEST) for row in rows)) for i in kept]
+    widths = [
+        max(len(column.heading), *map(_up_to_widest, texts)) for column, texts in zip(columns, cells, strict=True)
+    ]
     names = [column.name for column in columns]
     for name in LEAST_NEEDED:
         if sum(widths[i] + 3 for i in kept) + 1 <= width:
             break
         if name in names:
             kept.remove(names.index(name))
-    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
+    return [columns[i] for i in kept], [list(cells[i]) for i in kept]
 
 
 def text_table(
-    title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None = None
+    title: str, columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int | None = None
 ) -> Iterator[str]:
     """The lines of what ``Out.table`` prints, without the time that rich takes for thousands of rows.
 
-    ``width``: of the terminal; long cells are folded for it.
+    ``cells``: of each column. ``width``: of the terminal; long cells are folded for it.
     """
-    cells = [[cell if cell.isprintable() else _shown(cell) for cell in row] for row in rows]
-    widths = [max(map(_width, (column.heading, *texts))) for column, *texts in zip(columns, *cells, strict=True)]
+    headings = [column.heading for column in columns]
+    cells = [_printable(texts) for texts in cells]
+    widths = [max(map(_width, (heading, *texts))) for heading, texts in zip(headings, cells, strict=True)]
+    rows: Iterable[Sequence[str]] = zip(*cells, strict=True)
     if width is not None and sum(widths) + 3 * len(widths) + 1 > width:
         widths = [
             size if column.number else min(size, max(WIDEST, len(column.heading)))
             for column, size in zip(columns, widths, strict=True)
         ]
-    justify = [str.rjust if column.number else str.ljust for column in columns]
-
-    def line(row: Sequence[str]) -> str:
-        if row and not all(map(str.isascii, row)):
-            row = [cell + " " * (len(cell) - _width(cell)) for cell in row]
-        return (
-            "  " + "   ".join([put(cell, size) for put, cell, size in zip(justify, row, widths, strict=True)]).rstrip()
-        )
-
-    yield from (title, "", line([column.heading for column in columns]))
-    yield " " + "─" * (sum(widths) + 3 * len(widths) - 1)
-    for row in cells:
-        if all(map(int.__le__, map(len, row), widths)):
-            yield line(row)
-        else:
-            yield from map(line, _folded(row, widths))
+        rows = (line for row in rows for line in _folded(row, widths))
+    places = [(size, column.number) for column, size in zip(columns, widths, strict=True)]
+    heads = [_padded([text], *place)[0] for text, place in zip(headings, places, strict=True)]
+    yield from (title, "", _line(heads), " " + "─" * (sum(widths) + 3 * len(widths) - 1))
+    padded = [_padded(texts, *place) for texts, place in zip(zip(*rows, strict=True), places, strict=False)]
+    yield from map(_line, zip(*padded, strict=True))
     yield ""
 
 
@@ -117,6 +111,18 @@ def _folded(row: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
     return [list(line) for line in zip_longest(*pieces, fillvalue="")]
 
 
+def _line(row: Sequence[str]) -> str:
+    return f"  {'   '.join(row)}".rstrip()
+
+
+def _padded(texts: Sequence[str], width: int, right: bool) -> list[str]:
+    """Every text with spaces up to ``width``."""
+    if "".join(texts).isascii():
+        return [text.rjust(width) for text in texts] if right else [text.ljust(width) for text in texts]
+    spaces = [" " * (width - _width(text)) for text in texts]
+    return [space + text if right else text + space for text, space in zip(texts, spaces, strict=True)]
+
+
 def _width(text: str) -> int:
     """Columns of a terminal."""
     if text.isascii():
@@ -126,8 +132,15 @@ def _width(text: str) -> int:
     return cell_len(text)
 
 
-def _shown(text: str) -> str:
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+def _up_to_widest(text: str) -> int:
+    return min(len(text), WIDEST)
+
+
+def _printable(texts: Sequence[str]) -> Sequence[str]:
+    """Nothing in a cell ends its line, or steers a terminal."""
+    if "".join(texts).isprintable():
+        return texts
+    return ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in text) for text in texts]
 
 
 def _no_formula(value: Value) -> Value:
