@@ -11,6 +11,7 @@ from golfreg.cli import (
     leaderboard_check,
     leaderboard_compare,
     leaderboard_diff,
+    leaderboard_export,
     leaderboard_import,
     leaderboard_rules,
     leaderboard_show,
@@ -31,6 +32,7 @@ app.command("power")(leaderboard_compare.power)
 app.command("frontier")(leaderboard_compare.frontier)
 app.command("rules")(leaderboard_rules.rules)
 app.command("import")(leaderboard_import.import_)
+app.command("export")(leaderboard_export.export)
 
 
 @app.command("add")

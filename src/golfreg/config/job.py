@@ -29,6 +29,8 @@ class Job:
 
     run_dir: Path
     plan: Plan
+    code_bytes: int | None = None
+    """What a quantizer is told that the code takes, where that is known beforehand: in an exported script."""
 
     def tell(self, event: str, **values: Any) -> None:
         """See ``tell``."""

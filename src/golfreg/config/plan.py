@@ -50,6 +50,8 @@ class Limits:
     cap_bytes: int = 16_000_000
     train_seconds: float = 600.0
     score_seconds: float = 600.0
+    code: str = "closure"
+    """How code is counted: ``closure``, the compressed sources; ``packed``, a self-extracting script of them."""
 
 
 @dataclass(frozen=True)

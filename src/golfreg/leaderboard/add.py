@@ -111,7 +111,7 @@ def _collect(run_dirs: Sequence[Path]) -> dict[int, RunRecord]:
     records: dict[int, RunRecord] = {}
     places: dict[int, Path] = {}
     for run_dir in run_dirs:
-        record = _finished(run_dir)
+        record = finished(run_dir)
         seed = record.run.seed
         if seed in records:
             raise InputError(f"`{places[seed]}` and `{run_dir}` are both of seed {seed}", "an entry has each seed once")
@@ -119,7 +119,8 @@ def _collect(run_dirs: Sequence[Path]) -> dict[int, RunRecord]:
     return records
 
 
-def _finished(run_dir: Path) -> RunRecord:
+def finished(run_dir: Path) -> RunRecord:
+    """The record of a finished run. InputError for another, and where the artifact is not the recorded one."""
     path = run_dir / "record.toml"
     if not path.exists():
         if (run_dir / "plan.toml").exists():

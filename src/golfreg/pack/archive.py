@@ -16,7 +16,7 @@ from golfreg.api.codec import read_exactly
 from golfreg.api.errors import InputError
 
 MAX_DECODED_BYTES = 1 << 25
-_MAX_FILES = 10_000
+MAX_FILES = 10_000
 _MAX_PATH = 240
 _MAX_INDEX_BYTES = 1 << 21
 _PATH = re.compile(r"(?:[A-Za-z_]\w{0,99}/)*[A-Za-z_]\w{0,99}\.py", re.ASCII)
@@ -52,7 +52,7 @@ def decode_archive(data: bytes) -> dict[str, str]:
         index = json.loads(line.decode())
     except (ValueError, RecursionError):
         raise _wrong("its index is not JSON") from None
-    if not newline or not isinstance(index, list) or len(index) > _MAX_FILES:
+    if not newline or not isinstance(index, list) or len(index) > MAX_FILES:
         raise _wrong("its index is not a list of files")
     files: dict[str, str] = {}
     offset = 0
@@ -60,9 +60,7 @@ def decode_archive(data: bytes) -> dict[str, str]:
         if not isinstance(row, list) or len(row) != 2:
             raise _wrong("its index has a row that is not [path, bytes]")
         path, size = row
-        if not isinstance(path, str) or len(path) > _MAX_PATH or not _PATH.fullmatch(path):
-            raise _wrong(f"{str(path)[:80]!r} is not the path of a module")
-        if path in files:
+        if checked_path(path) in files:
             raise _wrong(f"`{path}` stands in it twice")
         if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(bodies) - offset:
             raise _wrong(f"`{path}` has the size {str(size)[:40]}")
@@ -81,14 +79,19 @@ def extract_code(files: Mapping[str, str], directory: Path) -> list[Path]:
     directory.mkdir(parents=True, exist_ok=True)
     written = []
     for path, source in files.items():
-        if len(path) > _MAX_PATH or not _PATH.fullmatch(path):
-            raise _wrong(f"{path[:80]!r} is not the path of a module")
-        target = directory / path
+        target = directory / checked_path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8", newline="") as file:
             file.write(source)
         written.append(target)
     return written
+
+
+def checked_path(path: object) -> str:
+    """The path, if it is one of a Python module. InputError otherwise."""
+    if not isinstance(path, str) or len(path) > _MAX_PATH or not _PATH.fullmatch(path):
+        raise _wrong(f"{str(path)[:80]!r} is not the path of a module")
+    return path
 
 
 def _filter(dict_size: int, preset: int = 6) -> dict[str, int]:

@@ -39,7 +39,7 @@ class Container:
     """An artifact, read and checked. ``code``: path to source. ``sha256``: of the whole file, hex.
 
     ``header_bytes`` is the fixed prefix and the coded header; it, ``code_bytes`` and the streams
-    add up to ``total_bytes``.
+    add up to ``total_bytes``. ``script``: the code section where it is a packed script, else empty.
     """
 
     header: Header
@@ -50,48 +50,54 @@ class Container:
     header_bytes: int
     code_bytes: int
     total_bytes: int
+    script: bytes = b""
 
 
 def write_container(
-    header: Header, layouts: Sequence[Layout], streams: Sequence[Stream], code: Mapping[str, str]
+    header: Header, layouts: Sequence[Layout], streams: Sequence[Stream], code: Mapping[str, str] | bytes
 ) -> bytes:
-    """The file's bytes; equal values give equal bytes. Anything that could not be read back is an InputError."""
+    """The file's bytes; equal values give equal bytes. Anything that could not be read back is an InputError.
+
+    ``code``: path to source; or a packed script (``golfreg.pack.script``), stored as it is; or no bytes, for a
+    file whose code lies beside it.
+    """
     entries = [StreamEntry(s.sections, len(s.data), zlib.crc32(s.data)) for s in streams]
     head = header_json(header, layouts, entries)
     parse_header(head)
-    source = archive.encode_archive(code)
-    archive.decode_archive(source)
+    coded_source, source_size = _coded(code)
     for part, size, limit in (
         ("header", len(head), MAX_HEADER_DECODED_BYTES),
-        ("code", len(source), archive.MAX_DECODED_BYTES),
+        ("code", source_size, archive.MAX_DECODED_BYTES),
         ("weights", sum(y.nbytes for y in layouts), MAX_DECODED_BYTES),
     ):
         if size > limit:
             raise InputError(
                 f"the {part} of the artifact would take {size:,} bytes; at most {limit:,} can be read back"
             )
-    coded_head, coded_source = archive.compress_text(head), archive.compress_text(source)
+    coded_head = archive.compress_text(head)
     prefix = _PREFIX.pack(
         MAGIC, FORMAT,
         len(coded_head), len(head), zlib.crc32(coded_head),
-        len(coded_source), len(source), zlib.crc32(coded_source),
+        len(coded_source), source_size, zlib.crc32(coded_source),
         sum(len(s.data) for s in streams), bytes(32),
     )[:_DIGEST_AT]  # fmt: skip
     body = b"".join([coded_head, coded_source, *(s.data for s in streams)])
     return prefix + hashlib.sha256(prefix + body).digest() + body
 
 
-def read_container(source: bytes | Path | str, max_decoded_bytes: int = MAX_DECODED_BYTES) -> Container:
+def read_container(
+    source: bytes | Path | str, max_decoded_bytes: int = MAX_DECODED_BYTES, *, with_code: bool = True
+) -> Container:
     """Read and check an artifact. InputError says what is wrong with it and where.
 
     ``max_decoded_bytes``: what the decoded weights may take; a claim above it is refused before
-    anything is allocated for it.
+    anything is allocated for it. Without ``with_code`` the code is left out and not decoded.
     """
     if isinstance(source, bytes):
-        return _read(memoryview(source), max_decoded_bytes)
+        return _read(memoryview(source), max_decoded_bytes, with_code)
     path = Path(source)
     try:
-        return _read(memoryview(_file_bytes(path, max_decoded_bytes)), max_decoded_bytes)
+        return _read(memoryview(_file_bytes(path, max_decoded_bytes)), max_decoded_bytes, with_code)
     except InputError as error:
         raise InputError(f"`{path}`: {error.message}", error.hint) from None
 
@@ -108,7 +114,7 @@ def _file_bytes(path: Path, limit: int) -> bytes:
         raise InputError(f"it cannot be read: {getattr(error, 'strerror', None) or error}", "check the path") from None
 
 
-def _read(data: memoryview, max_decoded_bytes: int) -> Container:
+def _read(data: memoryview, max_decoded_bytes: int, with_code: bool) -> Container:
     if len(data) < _PREFIX.size:
         known = bytes(data[:8]) == MAGIC[: len(data)]
         raise InputError(
@@ -161,12 +167,40 @@ def _read(data: memoryview, max_decoded_bytes: int) -> Container:
         streams=tuple(
             Stream(e.sections, bytes(body[start:end])) for e, (start, end) in zip(entries, pairwise(ends), strict=True)
         ),
-        code=archive.decode_archive(archive.decompress_text(bytes(code), code_size, "code")),
+        code=_decoded(bytes(code), code_size) if with_code else {},
         sha256=hashlib.sha256(data).hexdigest(),
         header_bytes=_PREFIX.size + head_bytes,
         code_bytes=code_bytes,
         total_bytes=len(data),
+        script=bytes(code) if _is_script(code) else b"",
     )
+
+
+def _is_script(code: memoryview | bytes) -> bool:
+    # LZMA's first byte is 0, and no Python text has one.
+    return len(code) > 0 and code[0] != 0
+
+
+def _coded(code: Mapping[str, str] | bytes) -> tuple[bytes, int]:
+    """The code section and its decoded size, proven to be readable."""
+    if not isinstance(code, bytes):
+        source = archive.encode_archive(code)
+        archive.decode_archive(source)
+        return archive.compress_text(source), len(source)
+    if not code:
+        return code, 0
+    from golfreg.pack.script import script_size
+
+    return code, script_size(code)
+
+
+def _decoded(code: bytes, size: int) -> dict[str, str]:
+    if not _is_script(code):
+        return archive.decode_archive(archive.decompress_text(code, size, "code")) if code or size else {}
+    # Here, so that a script, which never reads its own code, need not hold the module.
+    from golfreg.pack.script import script_sources, unpacked_script
+
+    return script_sources(unpacked_script(code, size))
 
 
 def _damaged(part: str) -> InputError:

@@ -21,7 +21,7 @@ def load_model(path: Path | str, device: str, dtype: str) -> nn.Module:
 
     Runs the components that the header names. InputError if the weights are not the model's.
     """
-    container = read_container(path)
+    container = read_container(path, with_code=False)
     header = container.header
     state = decode_weights(container)
     model, _ = build_model(

@@ -1,7 +1,7 @@
-"""Which modules an artifact needs: ``python -m golfreg.pack.discover ARTIFACT DEVICE DTYPE ANSWER_FILE``.
+"""Which modules an artifact needs: ``python -m golfreg.pack.discover ARTIFACT DEVICE DTYPE ANSWER_FILE MODULE...``.
 
-In a clean process it decodes the artifact, runs one forward pass on a few tokens and imports what
-computes a score, then writes as JSON the counted modules that were loaded and the files, other than
+In a clean process it decodes the artifact, runs one forward pass on a few tokens and imports the modules
+that are named, then writes as JSON the counted modules that were loaded and the files, other than
 source, that were opened inside their packages. An error is written as its message and hint.
 """
 
@@ -24,12 +24,14 @@ _CODE_SUFFIXES = (".py", ".pyc")
 
 def main() -> None:
     """Write the answer; exit with the error's code."""
-    artifact, device, dtype, answer_file = sys.argv[1:]
+    artifact, device, dtype, answer_file, *wanted = sys.argv[1:]
     opened: set[str] = set()
     sys.addaudithook(lambda event, arguments: _note(opened, event, arguments))
     code = 0
     try:
         _use(artifact, device, dtype)
+        for name in wanted:
+            importlib.import_module(name)
         answer: dict[str, Any] = {
             "modules": [name for name in counted_modules() if name != "golfreg.pack.discover"],
             "files": data_files(opened),
@@ -59,9 +61,6 @@ def _use(artifact: str, device: str, dtype: str) -> None:
             f"architecture `{header.architecture.name}` gives logits of shape {list(logits_BTV.shape)} "
             f"for {count} tokens of a vocabulary of {header.vocab_size}"
         )
-    # By name: scoring is a higher layer. What computes a score is counted, as in the contest's script; what
-    # guards it (isolation, probes) judges the submission and is no part of it.
-    importlib.import_module("golfreg.score.evaluate")
 
 
 def data_files(opened: set[str]) -> list[str]:

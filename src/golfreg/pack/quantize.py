@@ -16,11 +16,8 @@ from golfreg.config.job import Job
 from golfreg.config.plan import Plan
 from golfreg.data.dataset import open_dataset
 from golfreg.kernels.build import build_model
-from golfreg.pack import archive
-from golfreg.pack.closure import collect, counted_by_stages
 from golfreg.pack.container import write_container
 from golfreg.pack.header import Header
-from golfreg.pack.modules import counted_modules
 from golfreg.pack.sections import save_sections
 
 SECTIONS_FILE = "sections.bin"
@@ -99,22 +96,18 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _pack_bytes(job: Job, header: Header) -> Callable[[list[Section]], int]:
-    """The size that the artifact would have, with the code known so far and all of golfreg's pack and score."""
-    codec, config, code_bytes = job.plan.codec.load(), job.plan.codec.make_config(), -1
+    """The size that the artifact would have, with the code known so far and all that may come to it."""
+    codec, config, code_bytes = job.plan.codec.load(), job.plan.codec.make_config(), job.code_bytes
 
     def pack_bytes(sections: list[Section]) -> int:
         nonlocal code_bytes
-        if code_bytes < 0:
-            package = Path(__file__).parent.parent
-            later = {
-                f"golfreg.{part}.{file.stem}"
-                for part in ("pack", "score")
-                for file in (package / part).glob("[!_]*.py")
-            }
-            code = collect({*counted_by_stages(job.run_dir), *counted_modules(), *later})
-            code_bytes = len(archive.compress_text(archive.encode_archive(code)))
+        if code_bytes is None:
+            # Here, because a script has the answer and need not hold what finds it.
+            from golfreg.pack.estimate import estimated_code_bytes
+
+            code_bytes = estimated_code_bytes(job)
         streams = codec.encode(sections, config)
-        return len(write_container(header, [s.layout for s in sections], streams, {})) + code_bytes
+        return len(write_container(header, [s.layout for s in sections], streams, b"")) + code_bytes
 
     return pack_bytes
 

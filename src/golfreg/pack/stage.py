@@ -6,23 +6,36 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from golfreg.api.errors import AnswerIsNo, EnvironmentFault, InputError, PluginError
-from golfreg.api.values import Section, Stream
+from golfreg.api.errors import AnswerIsNo, EnvironmentFault, PluginError
 from golfreg.config.job import Job, write_whole
-from golfreg.config.plan import Plan
 from golfreg.pack.attribution import section_bytes, totals
 from golfreg.pack.closure import collect, counted_by_stages
 from golfreg.pack.container import Container, read_container, write_container
+from golfreg.pack.encode import encode
+from golfreg.pack.estimate import noted_estimate
 from golfreg.pack.modules import counted_modules
-from golfreg.pack.sections import decoded, load_sections
+from golfreg.pack.script import MAIN, packed_script, plain_script
+from golfreg.pack.script_settings import script_settings
+from golfreg.pack.sections import load_sections
 
 ARTIFACT_FILE = "artifact.golfreg"
 OVER_CAP_FILE = "artifact.over-cap.golfreg"
+EVALUATOR = "golfreg.score.evaluate"
+"""What computes a score is counted, as in the contest's script; what guards it (isolation, probes) judges the
+submission and is no part of it. By name: scoring is a higher layer."""
+SCRIPT_MODULES = (MAIN, "golfreg.runner.script_data", "golfreg.pack.encode")
+"""What a script loads besides, some of it only when it gets there: its parent process, its data, its own packing."""
+LAUNCHERS = frozenset({
+    "golfreg.runner.worker", "golfreg.pack.stage", "golfreg.pack.closure", "golfreg.pack.modules",
+    "golfreg.pack.discover", "golfreg.pack.estimate", "golfreg.pack.script", "golfreg.pack.script_settings",
+})  # fmt: skip
+"""What golfreg's own stages load to start each other and to find the code; a script has its own way."""
 _PROVISIONAL_FILE = ".provisional.golfreg"
 _ANSWER_FILE = ".modules.json"
 _DISCOVER_SECONDS = 900
@@ -37,9 +50,8 @@ def run(job: Job) -> dict[str, Any]:
     job.tell("progress", done=0, total=3, text=f"coding {len(sections)} sections with {plan.codec.name}")
     streams = encode(plan, sections)
     job.tell("progress", done=1, total=3, text="finding the code that counts")
-    modules = discover(directory, write_container(header, layouts, streams, {}), plan.device, header.dtype)
-    code = collect({*modules, *counted_by_stages(directory), *counted_modules()})
-    job.tell("progress", done=2, total=3, text=f"packing {len(code)} modules")
+    code = counted_code(job, write_container(header, layouts, streams, b""))
+    job.tell("progress", done=2, total=3, text="packing the code")
     data = write_container(header, layouts, streams, code)
     report = size_report(read_container(data), plan.limits.cap_bytes, [s.data for s in sections])
 
@@ -58,30 +70,25 @@ def run(job: Job) -> dict[str, Any]:
     return {"artifact": ARTIFACT_FILE, **report}
 
 
-def encode(plan: Plan, sections: list[Section]) -> list[Stream]:
-    """The codec's streams, proven to decode to the same sections. PluginError if they do not."""
-    codec, config = plan.codec.load(), plan.codec.make_config()
-    streams: list[Stream] = codec.encode(sections, config)
-    try:
-        arrays = decoded(codec, streams, [s.layout for s in sections], config)
-    except InputError as error:
-        raise PluginError(f"codec `{plan.codec.name}` cannot decode what it encoded: {error.message}") from error
-    for section, array in zip(sections, arrays, strict=True):
-        if section.data.tobytes() != array.tobytes():
-            raise PluginError(
-                f"codec `{plan.codec.name}` changed the {section.layout.part} of `{section.layout.tensor}`",
-                "a codec must be lossless",
-            )
-    return streams
+def counted_code(job: Job, artifact: bytes) -> dict[str, str] | bytes:
+    """The code that counts, in the form that the ruleset counts it in. ``artifact``: the same without code."""
+    plan, stages = job.plan, counted_by_stages(job.run_dir)
+    if plan.limits.code == "closure":
+        modules = discover(job.run_dir, artifact, plan.device, plan.dtype, [EVALUATOR])
+        return collect({*modules, *stages, *counted_modules()})
+    modules = discover(job.run_dir, artifact, plan.device, plan.dtype, [EVALUATOR, *SCRIPT_MODULES])
+    code = collect({*modules, *stages} - LAUNCHERS)
+    return packed_script(plain_script(code, script_settings(plan, noted_estimate(job.run_dir))))
 
 
-def discover(run_dir: Path, artifact: bytes, device: str, dtype: str) -> list[str]:
-    """Modules that decoding, a forward pass and scoring load, found by doing it in a clean process."""
+def discover(run_dir: Path, artifact: bytes, device: str, dtype: str, wanted: Sequence[str]) -> list[str]:
+    """Modules that decoding, a forward pass and importing ``wanted`` load, found by doing it in a clean process."""
     provisional, answer_file = run_dir / _PROVISIONAL_FILE, run_dir / _ANSWER_FILE
     try:
         provisional.write_bytes(artifact)
         answer_file.unlink(missing_ok=True)
         command = [sys.executable, "-m", "golfreg.pack.discover", str(provisional), device, dtype, str(answer_file)]
+        command += wanted
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=2, timeout=_DISCOVER_SECONDS, check=False)
         try:
             answer = json.loads(answer_file.read_text("utf-8"))

@@ -25,6 +25,8 @@ CODE_COUNTS = ("closure", "plain", "packed", "computed-packed", "indirect")
 """Ways of counting code. ``closure``: golfreg's own, the compressed sources that the artifact holds. ``plain``,
 ``packed``: the script as it was shipped, readable or self-extracting. ``computed-packed``: a readable script was
 shipped, and what packing it would give was counted. ``indirect``: a stub was counted that runs another file."""
+OWN_COUNTS = ("closure", "packed")
+"""Those that golfreg's own artifacts are made for."""
 TESTS = ("one-sample", "welch")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 
@@ -90,7 +92,10 @@ class RuleScore:
 
 @dataclass(frozen=True, kw_only=True)
 class RuleCode:
-    """``counted``: the ways of counting an artifact's code that the track takes, of ``CODE_COUNTS``."""
+    """``counted``: the ways of counting an artifact's code that the track takes, of ``CODE_COUNTS``.
+
+    A run of golfreg counts in the first of them that golfreg has: ``closure`` or ``packed``.
+    """
 
     counted: tuple[str, ...] = ("closure",)
 
@@ -172,7 +177,8 @@ class Ruleset:
         """The limits as a plan holds them."""
         from golfreg.config.plan import Limits
 
-        return Limits(self.limits.cap_bytes, self.limits.train_seconds, self.limits.score_seconds)
+        own = [way for way in self.code.counted if way in OWN_COUNTS] or [OWN_COUNTS[0]]
+        return Limits(self.limits.cap_bytes, self.limits.train_seconds, self.limits.score_seconds, own[0])
 
 
 def list_rulesets(track: str | None = None) -> list[str]:

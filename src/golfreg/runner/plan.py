@@ -15,7 +15,7 @@ import torch
 
 from golfreg.api.errors import ConfigError, EnvironmentFault
 from golfreg.config.load import Loaded
-from golfreg.config.plan import Chosen, Plan, plan_to_dict
+from golfreg.config.plan import Chosen, Limits, Plan, plan_to_dict
 from golfreg.config.spec import RunSpec
 from golfreg.data.cache import dataset_dir_for
 from golfreg.data.dataset import open_dataset
@@ -249,6 +249,8 @@ def digest(plan: Plan) -> str:
     """Names the configuration: all that decides a run but its seed and where its data lies."""
     table = plan_to_dict(plan)
     del table["dataset"], table["spec_digest"], table["spec"]["seed"]
+    if table["limits"]["code"] == Limits.code:
+        del table["limits"]["code"]  # Configurations from before there was a choice keep their names.
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
 
 

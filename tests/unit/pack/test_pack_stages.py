@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from golfreg.api import AnswerIsNo, Budget, InputError, PluginError
 from golfreg.config.plan import Limits
-from golfreg.pack import quantize, stage
+from golfreg.pack import estimate, quantize, stage
 from golfreg.pack.container import read_container
 from golfreg.pack.decode import load_model
 from golfreg.pack.sections import load_sections
@@ -192,7 +192,7 @@ def test_a_quantizer_can_ask_what_its_sections_would_cost(job, quick, monkeypatc
         return sections
 
     monkeypatch.setattr(RowwiseQuantizer, "quantize", asking)
-    monkeypatch.setattr(quantize, "counted_modules", lambda: ["golfreg.pack.stage", "tinyplug.net"])
+    monkeypatch.setattr(estimate, "counted_modules", lambda: ["golfreg.pack.stage", "tinyplug.net"])
     quantize.run(job)
     report = stage.run(job)
     weights_and_header = report["total_bytes"] - report["code_bytes"]

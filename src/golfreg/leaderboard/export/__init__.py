@@ -1,0 +1,1 @@
+"""Finished runs in the forms in which others publish theirs."""
