@@ -362,6 +362,25 @@ def test_a_failed_build_leaves_the_old_site_and_nothing_else(board, tmp_path, mo
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
 
 
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_swap_that_fails_keeps_the_old_site(board, tmp_path, monkeypatch, failing):
+    into = tmp_path / "site"
+    build(board, into, with_charts=False)
+    before = files(into)
+    calls = iter(range(1, 10))
+
+    def rename(source, target):
+        if next(calls) == failing:
+            raise OSError(18, "Invalid cross-device link")
+        Path(source).rename(target)
+
+    monkeypatch.setattr("golfreg.leaderboard.site.build.os.rename", rename)
+    with pytest.raises(EnvironmentFault, match="cross-device"):
+        build(board, into, with_charts=False)
+    assert files(into) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [

@@ -174,10 +174,13 @@ def _swap(temporary: Path, into: Path) -> None:
         os.rename(temporary, into)
         return
     old = Path(tempfile.mkdtemp(dir=into.parent, prefix=f".{into.name}.", suffix=".old"))
-    os.rename(into, old)
     try:
+        os.rename(into, old)
         os.rename(temporary, into)
-    except OSError:
-        os.rename(old, into)
+    except BaseException:
+        if not into.exists():
+            os.rename(old, into)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    finally:
+        if into.exists():
+            shutil.rmtree(old, ignore_errors=True)

@@ -193,7 +193,7 @@ def _facts(entry: Entry) -> list[tuple[str, list[tuple[str, str]]]]:
             ("memory", f"{record.hardware.memory_bytes / 1e9:.1f} GB"),
             ("gpu", f"{record.hardware.gpus} × {record.hardware.gpu}" if record.hardware.gpus else "none"),
         ]),
-        ("Versions", [("golfreg", run.golfreg), *_flat(to_table(record.environment))]),
+        ("Versions", [("golfreg", run.golfreg), *_versions(record)]),
     ]  # fmt: skip
 
 
@@ -202,6 +202,10 @@ def _components(record: RunRecord) -> list[tuple[str, str]]:
     named = [(kind, getattr(parts, kind)) for kind in ("architecture", "quantizer", "codec", "corpus")]
     named[1:1] = [("mixer", mixer) for mixer in parts.mixers.values()]
     return [(kind, f"{one.name} ({one.distribution} {one.version})") for kind, one in named]
+
+
+def _versions(record: RunRecord) -> list[tuple[str, str]]:
+    return [(name.removeprefix("packages."), value) for name, value in _flat(to_table(record.environment))]
 
 
 def _flat(table: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
