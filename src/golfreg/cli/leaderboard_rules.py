@@ -22,12 +22,13 @@ def rules(
     """
     from dataclasses import asdict
 
+    from golfreg.leaderboard.diff_rules import change_rules
     from golfreg.rules.codes import all_codes
     from golfreg.rules.ruleset import list_rulesets, load_ruleset
 
     out = Out(as_json)
     rulesets = [load_ruleset(one) for one in ([name] if name else list_rulesets())]
-    codes = all_codes()
+    codes = all_codes() | {rule.code: rule.title for rule in change_rules()}
     if as_json:
         out.json({"rulesets": {one.name: asdict(one) for one in rulesets}, "codes": codes})
         return
