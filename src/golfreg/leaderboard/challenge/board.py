@@ -11,7 +11,7 @@ from golfreg.config.strict import read_text
 
 MAX_README_BYTES = 4 << 20
 _HEAD = re.compile(r"\|\s*Run\s*\|\s*Score\s*\|\s*Author\s*\|", re.IGNORECASE)
-_SCORE = re.compile(r"\d\.\d{2,10}")
+_SCORE = re.compile(r"\d\.\d{1,10}")
 _PULL = re.compile(r"/pull/(\d{1,6})\b")
 _FOLDER = re.compile(r"\]\((?:[^)\s]*/)?records/[^/)\s]+/([^/)]+)")
 

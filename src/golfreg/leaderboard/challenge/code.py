@@ -22,7 +22,7 @@ from golfreg.leaderboard.challenge.files import MAX_SCRIPT_BYTES, RecordFiles
 
 HELPERS = (".py", ".cpp", ".cc", ".cu", ".c", ".cuh", ".h")
 STUB_BYTES = 1_000
-"""A script this short that runs another file is a stub."""
+"""A readable script this short, and shorter than a file that it runs, is a stub."""
 RUNNER_BYTES = 120
 """The lines around a packed literal."""
 MAX_HELPERS = 50
@@ -73,7 +73,7 @@ def read_code(files: RecordFiles, counted: int | None = None) -> Code:
         script=name,
         digest=hashlib.sha256(shipped).hexdigest(),
         layers=tuple(methods),
-        stub=len(shipped) < STUB_BYTES and any(one.endswith(".py") for one in helpers),
+        stub=not methods and len(shipped) < min(STUB_BYTES, max(helpers.values(), default=0)),
         helpers=helpers,
         counted={
             "shipped": len(shipped),
@@ -149,6 +149,6 @@ def _names_in_text(source: bytes) -> Iterator[str]:
 
 def _packed(source: bytes) -> int:
     """Bytes of a runner around the source as raw LZMA in base85: four bytes become five characters."""
-    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME}]
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 1 << 20}]
     packed = len(lzma.compress(source, lzma.FORMAT_RAW, filters=filters))
     return RUNNER_BYTES + packed + (packed + 3) // 4

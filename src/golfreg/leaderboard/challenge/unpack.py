@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 MAX_SOURCE_BYTES = 8 << 20
 """Of what packed code may hold."""
 MAX_LAYERS = 4
-LEAST_LITERAL = 1_000
+LEAST_LITERAL = 200
 """A shorter literal is not packed code."""
 LZMA_MEMORY = 256 << 20
 
@@ -134,13 +134,14 @@ def _lzma(packed: bytes) -> bytes:
 
 
 def _raw_lzma(packed: bytes) -> bytes:
-    for filters in ({"id": lzma.FILTER_LZMA2, "dict_size": 64 << 20}, {"id": lzma.FILTER_LZMA1, "dict_size": 64 << 20}):
-        decoder = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[filters])
+    for kind in (lzma.FILTER_LZMA2, lzma.FILTER_LZMA1):
+        filters = [{"id": kind, "dict_size": MAX_SOURCE_BYTES}]
+        decoder = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters)
         try:
             plain = decoder.decompress(packed, MAX_SOURCE_BYTES + 1)
         except lzma.LZMAError:
             continue
-        return _bounded(plain, decoder.eof or filters["id"] == lzma.FILTER_LZMA1)
+        return _bounded(plain, decoder.eof or kind == lzma.FILTER_LZMA1)
     raise ValueError("neither LZMA2 nor LZMA1")
 
 
