@@ -66,8 +66,10 @@ def diff(
             out.table(
                 diff_render.FINDING_COLUMNS, [(str(f.level), f.code, f.where, f.message) for f in findings], "findings"
             )
-        for moved in difference.moved:
+        for moved in difference.moved[: diff_comment.MOST_MOVED]:
             out.line(f"{moved.entry}: rank {moved.before} → {moved.after}")
+        if len(difference.moved) > diff_comment.MOST_MOVED:
+            out.line(f"and {len(difference.moved) - diff_comment.MOST_MOVED} more have another rank: `--json` has all")
         if difference.behind:
             out.warn(f"the leaderboard at `{base}` has changed since: rebase to see the ranks as they would be")
     if difference.failed:

@@ -16,6 +16,8 @@ MARKER = "<!-- golfreg leaderboard diff -->"
 """The first line: the workflow finds its own comment by it."""
 MAX_CHARACTERS = 65_536
 """GitHub takes no longer comment."""
+MOST_MOVED = 10
+"""A new record moves all others by one: the first of them say so."""
 _CELL, _MESSAGE, _MOST = 120, 400, 512
 _SHOWN = {"`": "'", "|": "¦", "\\": "⧵"}
 
@@ -57,9 +59,10 @@ def _comment(difference: Difference, found: list[Finding], most: int) -> str:
         parts.append(_left_out(len(found), most, "findings"))
     if difference.moved:
         parts.append("### Other ranks")
-        ranks = [(code(moved.entry), f"{moved.before} → {moved.after}") for moved in difference.moved[:most]]
+        first = min(most, MOST_MOVED)
+        ranks = [(code(moved.entry), f"{moved.before} → {moved.after}") for moved in difference.moved[:first]]
         parts.append(_table(("entry", "rank"), ranks, ("rank",)))
-        parts.append(_left_out(len(difference.moved), most, "entries"))
+        parts.append(_left_out(len(difference.moved), first, "entries"))
     parts.append(_footer(difference))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -109,4 +112,4 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequenc
 
 
 def _left_out(count: int, most: int, what: str) -> str:
-    return f"… and {count - most} more {what}: `golfreg leaderboard diff` shows all." if count > most else ""
+    return f"… and {count - most} more {what}: `golfreg leaderboard diff --json` shows all." if count > most else ""

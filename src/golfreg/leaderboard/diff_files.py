@@ -92,10 +92,13 @@ def name_of(path: bytes) -> str:
 
 
 def read_entries(repository: Repository, tree: Tree, keys: Collection[str] | None, into: Path) -> Entries:
-    """The entries of ``keys``, or all, read from copies of their files under the new directory ``into``."""
+    """The entries of ``keys``, read from copies of their files under the new directory ``into``.
+
+    ``keys`` None: all of them, without their READMEs, as of a side that nobody asks to have looked at.
+    """
     wanted: dict[str, list[tuple[Leaf, Place]]] = {}
     for leaf, place in tree.places():
-        if keys is None or place.key in keys:
+        if place.key in keys if keys is not None else place.name != "README.md":
             wanted.setdefault(place.key, []).append((leaf, place))
     broken = {key: why for key, files in wanted.items() if (why := _unreadable(key, files))}
     files = [file for key, files in wanted.items() if key not in broken for file in files]

@@ -59,7 +59,8 @@ def test_a_comment_of_many_findings_is_cut_to_what_github_takes(letter):
     moved = [Moved(f"track/2026-05-01_{n}", n + 2, n + 1) for n in range(3_000)]
     text = comment(replace(NOTHING, changes=changes, findings=findings, moved=moved, failed=True))
     assert 10_000 < len(text.encode("utf-16-le")) // 2 <= MAX_CHARACTERS
-    assert "more findings: `golfreg leaderboard diff` shows all." in text
+    assert "more findings: `golfreg leaderboard diff --json` shows all." in text
+    assert "… and 2990 more entries: `golfreg leaderboard diff --json` shows all." in text
     assert "entries: 2000 deleted; 5000 FAIL, 0 WARN" in text
     assert text.rstrip().endswith("docs/pull_requests.md.")
 
