@@ -31,8 +31,8 @@ _BLANK = re.compile(r"\n\n+")
 _MOST_CHARACTERS = 4_096
 _MOST_DOTS = 100
 """Of a block: what ``strict`` allows one line, so that it need not look at the lines."""
-_MOST_REMEMBERED = 16_000_000
-"""Characters of remembered blocks."""
+_REMEMBERED = 400
+"""Blocks, at least, that are remembered from their last use on: of a dozen entries. More would not fit a cache."""
 
 _decode = JSONDecoder().raw_decode
 
@@ -48,35 +48,50 @@ class Shared(dict[str, Any]):
 
 
 Block = tuple[tuple[str, ...], dict[str, Any]]
-_remembered: dict[str, Block] | None = None
-_characters = 0
+
+
+class _Memory:
+    """Blocks by their text: those used since the last change of ``recent``, and those used before."""
+
+    def __init__(self) -> None:
+        self.recent: dict[str, Block] = {}
+        self.before: dict[str, Block] = {}
+
+    def keep(self, text: str, block: Block) -> Block:
+        if len(self.recent) >= _REMEMBERED:
+            self.recent, self.before = {}, self.recent
+        self.recent[text] = block
+        return block
+
+
+_memory: _Memory | None = None
 
 
 @contextmanager
 def remembering() -> Iterator[None]:
-    """While this lasts, equal blocks are read once. Not for several threads."""
-    global _remembered, _characters
-    outer = _remembered
-    if outer is None:
-        _remembered, _characters = {}, 0
+    """While this lasts, equal blocks are read once."""
+    global _memory
+    outer = _memory
+    _memory = outer or _Memory()
     try:
         yield
     finally:
-        _remembered = outer
+        _memory = outer
 
 
 def parse(text: str) -> dict[str, Any] | None:
     """The tables of a text, or None if it is not of the simple form."""
     root: dict[str, Any] | None = None
+    memory = _memory
     for block in f"\n{text}".split("\n["):
         if root is None:
             root = _table(block)
             if root is None:
                 return None
             continue
-        found = _remembered.get(block) if _remembered is not None else None
+        found = None if memory is None else memory.recent.get(block)
         if found is None:
-            found = _read(block)
+            found = _read(block, memory)
             if found is None:
                 return None
         path, table = found
@@ -106,22 +121,16 @@ def _place(root: dict[str, Any], path: tuple[str, ...], table: dict[str, Any]) -
     return True
 
 
-def _read(block: str) -> Block | None:
+def _read(block: str, memory: _Memory | None) -> Block | None:
     """Header and lines of one block."""
-    global _characters
+    if memory is not None and (known := memory.before.get(block)) is not None:
+        return memory.keep(block, known)
     header, _, body = block.partition("\n")
     path = _path(header)
     table = None if path is None else _table(body)
     if path is None or table is None:
         return None
-    if _remembered is None:
-        return path, table
-    _characters += len(block)
-    if _characters > _MOST_REMEMBERED:
-        _remembered.clear()
-        _characters = len(block)
-    found = _remembered[block] = path, Shared(table)
-    return found
+    return (path, table) if memory is None else memory.keep(block, (path, Shared(table)))
 
 
 @lru_cache(1_000)
