@@ -108,10 +108,9 @@ def made_by() -> str:
                 if file.name.endswith((".py", ".toml")):
                     status = file.stat()
                     seen.append([part, file.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns])
-    for place in sys.path:
-        # The version stands in the name of this directory; importlib.metadata is slow to import.
-        if os.path.isdir(place):
-            seen.append(sorted(name for name in os.listdir(place) if name.startswith("golfreg-")))
+    # The version stands in the name of this directory; importlib.metadata is slow to import.
+    places = {place for place in sys.path if os.path.isdir(place)}
+    seen += sorted({name for place in places for name in os.listdir(place) if name.startswith("golfreg-")})
     return blake2b(json.dumps(seen).encode(), digest_size=16).hexdigest()
 
 
