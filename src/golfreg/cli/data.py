@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from golfreg.api.errors import ConfigError, InputError
+from golfreg.cli import complete
 from golfreg.cli.out import Out
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ app = typer.Typer(
 
 @app.command("prepare")
 def prepare(
-    corpus: Annotated[str, typer.Option(help="Corpus, with its argument: `jsonl:PATH`, `shards:DIR`.")] = "docstrings",
+    corpus: Annotated[
+        str,
+        typer.Option(help="Corpus, with its argument: `jsonl:PATH`, `shards:DIR`.", autocompletion=complete.corpora),
+    ] = "docstrings",
     tokenizer: Annotated[str, typer.Option(help="`spN` (trained here), `bytes`, or a `.model` file.")] = "sp1024",
     tokenizer_train_bytes: Annotated[
         int, typer.Option(min=1, help="Bytes of text that a trained tokenizer sees.")

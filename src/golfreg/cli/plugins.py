@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from golfreg.api import KINDS, AnswerIsNo, UnknownComponentError
+from golfreg.cli import complete
 from golfreg.cli.out import Out, plain
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ app = typer.Typer(
 
 Kind = Annotated[
     str | None,
-    typer.Option("--kind", help="architecture, mixer, quantizer, codec, op, kernel or corpus."),
+    typer.Option(
+        "--kind", autocompletion=complete.kinds, help="architecture, mixer, quantizer, codec, op, kernel or corpus."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -91,7 +94,9 @@ def list_(kind: Kind = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a component, as in `plugins list`.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of a component, as in `plugins list`.", autocompletion=complete.components(None))
+    ],
     kind: Kind = None,
     as_json: AsJson = False,
 ) -> None:
@@ -116,7 +121,9 @@ def show(
 
 @app.command()
 def check(
-    name: Annotated[str, typer.Argument(help="Name of a component, as in `plugins list`.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of a component, as in `plugins list`.", autocompletion=complete.components(None))
+    ],
     kind: Kind = None,
     argument: Annotated[str | None, typer.Option(help="Argument of a corpus: what follows its colon.")] = None,
     as_json: AsJson = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from golfreg.api.errors import ConfigError, InputError
+from golfreg.cli import complete
 from golfreg.cli.out import Out, plain
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 def score(
     artifact: Annotated[Path, typer.Argument(help="The artifact, as in RUN_DIR/artifact.golfreg.")],
-    corpus: Annotated[str | None, typer.Option(help="Corpus, with its argument: `jsonl:PATH`.")] = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="Corpus, with its argument: `jsonl:PATH`.", autocompletion=complete.corpora)
+    ] = None,
     tokenizer: Annotated[str | None, typer.Option(help="`spN`, `bytes`, or a `.model` file.")] = None,
     windows: Annotated[
         str | None, typer.Option(help="`fixed`, `sliding:STRIDE`, `stateful` or `stateful:CONTEXT`.")
