@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from golfreg.rules.figures import mean, sample_std
@@ -56,7 +57,9 @@ def deviation(submission: Submission) -> Iterator[Problem]:
     if declared is None or actual is None:
         return
     if abs(declared - actual) > max(0.02 * actual, LEAST_STD) and not agrees(declared, actual):
-        yield Problem(f"{declared:g} declared, {actual:.6f} over {len(scores)} seeds", "headline", Level.WARN)
+        of_all = actual * math.sqrt((len(scores) - 1) / len(scores))
+        which = " (of n, not n - 1)" if abs(declared - of_all) <= max(0.01 * of_all, LEAST_STD) else ""
+        yield Problem(f"{declared:g} declared{which}, {actual:.6f} over {len(scores)} seeds", "headline", Level.WARN)
 
 
 @imported_rule("GR634", "nats per token and bits per byte fit the tokenizer")
