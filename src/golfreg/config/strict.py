@@ -140,8 +140,13 @@ def text_matching(value: str, pattern: re.Pattern[str], name: str, says: str) ->
 
 def not_negative(facts: Any) -> None:
     """InputError if a number field of the dataclass is negative or absurd; for its ``__post_init__``."""
-    for name, value in vars(facts).items():
-        if type(value) is not str and isinstance(value, (int, float)) and not 0 <= value <= LARGEST:
+    values = vars(facts)
+    if _PLAIN.issuperset(map(type, values.values())):
+        numbers = [value for value in values.values() if type(value) in _NUMBERS]
+        if not numbers or (min(numbers) >= 0 and max(numbers) <= LARGEST):
+            return
+    for name, value in values.items():
+        if isinstance(value, int | float):
             if value < 0:
                 raise InputError(f"{name} is {shown(value)}; it cannot be negative")
             if value > LARGEST:
@@ -215,6 +220,8 @@ def _scalar(value: Any, where: str) -> Any:
     return value
 
 
+_NUMBERS = frozenset((int, float, bool))
+_PLAIN = _NUMBERS | {str, types.NoneType}
 _KINDS: dict[type, str] = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 

@@ -254,6 +254,6 @@ def _read_runs(directory: Path, read: Callable[[Path], T], seed_of: Callable[[T]
 
 def _plain(path: Path) -> Path:
     """The path, unless it is a symbolic link: an entry shows nothing that lies outside it."""
-    if path.is_symlink():
+    if os.path.islink(path):
         raise InputError(f"`{path}` is a symbolic link", "an entry holds its own files")
     return path

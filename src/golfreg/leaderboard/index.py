@@ -26,6 +26,8 @@ from golfreg.leaderboard.lines import Line
 INDEX_FORMAT = 1
 MAX_INDEX_BYTES = 1 << 30
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
 
 class Kept(NamedTuple):
     """``names``: of the files, inside the entry, joined by newlines. ``state``: of these files, a digest.
@@ -42,7 +44,7 @@ class Kept(NamedTuple):
 
 def to_text(names: str, state: str, latest: str, line: Line) -> str:
     """One line of the file."""
-    return json.dumps([names, state, latest, *line], ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _encode([names, state, latest, *line])
 
 
 def of_texts(texts: list[str]) -> list[Kept]:
