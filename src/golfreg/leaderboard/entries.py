@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from golfreg.api.errors import ConfigError, GolfregError, InputError
-from golfreg.config import quick_toml, strict
+from golfreg.config import quick, quick_toml, strict
 from golfreg.config.imported import Imported, ImportedRun, read_imported, read_imported_run
 from golfreg.config.record import RunRecord, read_record, to_table
 from golfreg.leaderboard.places import find_entries, find_tracks
@@ -184,9 +184,9 @@ def entry_to_toml(facts: EntryFacts) -> str:
 
 def parse_entry(text: str, where: str) -> EntryFacts:
     """Validate the text of ``entry.toml``. InputError names the key."""
-    table = strict.parse_toml(text, where)
+    table = quick.parse_toml(text, where)
     strict.take_schema(table, ENTRY_SCHEMA, where)
-    return strict.build(EntryFacts, table, f"{where}:")
+    return quick.build(EntryFacts, table, f"{where}:")
 
 
 def read_entry(directory: Path) -> Entry:
