@@ -32,7 +32,7 @@ MAX_SEEDS = 100
 STATUSES = (
     "claimed", "reproduced", "accepted", "superseded", "support", "withdrawn", "reverted", "invalid",
 )  # fmt: skip
-"""``claimed`` is what ``leaderboard add`` writes; the others are set by a maintainer."""
+"""``claimed`` is what ``leaderboard add`` writes; who may set another says ``golfreg.rules.lifecycle``."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 _TRACK = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
@@ -215,7 +215,10 @@ def read_entry(directory: Path) -> Entry:
         raise InputError(f"entry `{path}`: ruleset `{ruleset.name}` is of track `{ruleset.track}`, not `{facts.track}`")
     if os.path.lexists(f"{place}/imported.toml"):
         imported = read_imported(Path(_plain(f"{place}/imported.toml")))
-        return Entry(key, facts, ruleset, {}, imported, _read_runs(place, read_imported_run, lambda run: run.seed))
+        # Git keeps no empty directory: an import without any seed has none.
+        found = os.path.lexists(f"{place}/runs")
+        runs = _read_runs(place, read_imported_run, lambda run: run.seed) if found else {}
+        return Entry(key, facts, ruleset, {}, imported, runs)
     records = _read_runs(place, read_record, lambda record: record.run.seed)
     if not records:
         raise InputError(f"entry `{place}` has no records", "it has one file `runs/seed_N.toml` for each seed")
