@@ -80,8 +80,14 @@ def _find(source: Source, staging: Path, hub: Hub, tell: Tell) -> State:
     path = f"{source.root}/manifest.json"
     for repository in source.repositories:
         tell(0, 0, f"reading the manifest of {repository}")
-        commit = hub.commit(repository)
-        data = _small_file(hub, repository, commit, path, staging, MAX_BYTES)
+        try:
+            commit = hub.commit(repository)
+            data = _small_file(hub, repository, commit, path, staging, MAX_BYTES)
+        except InputError as error:
+            if len(source.repositories) == 1:
+                raise
+            looked.append(error.message)
+            continue
         state = read_manifest(data, source, repository, commit)
         if state is not None:
             return state
