@@ -116,7 +116,7 @@ def golfreg_corpora() -> Iterator[Corpus]:
         name="genome",
         summary="a FASTA file: bases as bytes; also .gz and .xz",
         target="golfreg.builtin.corpora.genome:genome",
-        argument="PATH[,PATH...][;validation=PATH[,PATH...]][;document=BASES][;case=upper|keep][;n=split|keep]",
+        argument="PATH[,PATH...][;SETTING=VALUE]...",
     )
     yield Corpus(
         name="shards",

@@ -53,7 +53,8 @@ class Hub:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         if "HF_HUB_VERBOSITY" not in os.environ:
-            logging.set_verbosity_error()  # What is tried again is said here, once.
+            # What is tried again is said here, once.
+            logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         self.endpoint = os.environ.get("HF_ENDPOINT") or None
         self.api = HfApi(endpoint=self.endpoint)
         self.say = say
