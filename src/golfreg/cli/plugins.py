@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +16,7 @@ from golfreg.cli.out import Out, plain
 if TYPE_CHECKING:
     from golfreg.registry.host import Host
     from golfreg.registry.records import Registered
+    from golfreg.testing import Outcome
 
 app = typer.Typer(
     help="Components that are installed, and plugins that failed to load.\n\n"
@@ -144,19 +147,55 @@ def check(
     ]
     if as_json:
         out.json(
-            [
-                {"kind": c.kind, "name": c.name, "op": c.op, "check": o.check, "passed": o.passed, "reason": o.reason}
-                for c, o in outcomes
-            ]
+            [{"kind": c.kind, "name": c.name, "op": c.op, **dataclasses.asdict(outcome)} for c, outcome in outcomes]
         )
     else:
         out.table(
             ("kind", "name", "check", "result", "reason"),
-            [(c.kind, _typed(c), o.check, "passed" if o.passed else "failed", o.reason) for c, o in outcomes],
+            [(c.kind, _typed(c), o.check, _result(o), o.reason) for c, o in outcomes],
         )
     failed = [o for _, o in outcomes if not o.passed]
+    if failed and not as_json:
+        out.table(("failed check", "what to do"), [(o.check, o.advice) for o in failed])
+    if unchecked := [o for _, o in outcomes if not o.checked]:
+        out.warn(f"{len(unchecked)} of {len(outcomes)} checks had nothing to look at: {unchecked[0].reason}")
     if failed:
-        raise AnswerIsNo(f"{len(failed)} of {len(outcomes)} checks failed", hint=failed[0].reason.partition("\n")[0])
+        raise AnswerIsNo(f"{len(failed)} of {len(outcomes)} checks failed", hint=failed[0].advice or failed[0].reason)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the component; the distribution is golfreg-NAME.")],
+    kind: Annotated[str, typer.Option("--kind", help="architecture, mixer, quantizer, codec, op, kernel or corpus.")],
+    into: Annotated[Path, typer.Option("--into", help="Directory in which golfreg-NAME is made.")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Write a plugin that already works: a distribution to install, check, run and then change.
+
+    Nothing is overwritten. The next three commands are printed.
+
+    Example: golfreg plugins new my-codec --kind codec
+    """
+    from golfreg.registry.host import get_host
+    from golfreg.scaffold import check_clashes, check_name, find_kind, write_plugin
+
+    out = Out(as_json)
+    found = find_kind(kind)
+    names = check_name(name)
+    check_clashes(names, found, get_host())
+    written = write_plugin(names, found, into)
+    if as_json:
+        facts = {"kind": kind, "name": names.component, "distribution": names.distribution, "package": names.package}
+        files, commands = list(written.files), list(written.commands)
+        out.json({**facts, "directory": str(written.directory), "files": files, "commands": commands})
+        return
+    out.talk(f"wrote {plain(written.directory)}, {len(written.files)} files; next:")
+    for command in written.commands:
+        out.line(command)
+
+
+def _result(outcome: Outcome) -> str:
+    return "failed" if not outcome.passed else "passed" if outcome.checked else "not checked"
 
 
 def _named(host: Host, name: str, kind: str | None) -> list[Registered]:
