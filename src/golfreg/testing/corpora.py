@@ -148,7 +148,7 @@ def only_the_cache_is_written(subject: Subject) -> None:
     expect(not changed, f"loading wrote outside its cache: {sorted(set(changed))}")
 
 
-@check("corpus")
+@check("corpus", "list what can be fetched and what is here by looking at the cache alone; `load` names the command")
 def what_can_be_fetched_is_listed_without_fetching(subject: Subject) -> None:
     """Only of a corpus with ``fetch``: an empty cache lists every argument, and loading one says the command."""
     if not hasattr(subject.target, "fetch"):
@@ -173,7 +173,7 @@ def what_can_be_fetched_is_listed_without_fetching(subject: Subject) -> None:
     expect(not any(cache.rglob("*")), "`stocks` or `load` wrote into an empty cache")
 
 
-@check("corpus")
+@check("corpus", "raise `ConfigError` or `InputError` for an unknown argument before the network is asked")
 def fetching_something_that_is_not_offered_is_refused(subject: Subject) -> None:
     """Only of a corpus with ``fetch``. Refused before anything is asked of the network."""
     if not hasattr(subject.target, "fetch"):
@@ -186,7 +186,7 @@ def fetching_something_that_is_not_offered_is_refused(subject: Subject) -> None:
     expect(not any(cache.rglob("*")), "a refused fetch wrote into the cache")
 
 
-@check("corpus")
+@check("corpus", "verify what is on the disk and move only what is missing")
 def what_was_fetched_is_loaded_and_fetched_again_for_nothing(subject: Subject) -> None:
     """Only of a corpus with ``fetch`` whose data is here: its stock says so, and a second fetch moves no bytes."""
     if not hasattr(subject.target, "fetch") or (loaded(subject)) is None:
