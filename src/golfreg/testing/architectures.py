@@ -247,7 +247,7 @@ def flops_are_a_positive_count_that_grows_with_the_model(subject: Subject) -> No
 
 @check(
     "architecture",
-    "make `step` and `initial_state` exact: all that the next window needs lies in the state, and no more than `context`",
+    "make `step` exact: all that the next window needs lies in the state, which keeps no more than `context` positions",
 )
 def carrying_the_state_changes_nothing(subject: Subject) -> None:
     model: Any = build(subject)

@@ -186,7 +186,7 @@ def flops_are_a_positive_count(subject: Subject) -> None:
 
 @check(
     "mixer",
-    "make `step` and `initial_state` exact: all that the next window needs lies in the state, and no more than `context`",
+    "make `step` exact: all that the next window needs lies in the state, which keeps no more than `context` positions",
 )
 def carrying_the_state_changes_nothing(subject: Subject) -> None:
     mixer: Any = build(subject)
