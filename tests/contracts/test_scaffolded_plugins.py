@@ -1,4 +1,4 @@
-"""Each kind as a stranger does it: `plugins new`, change one line, install, check, run, uninstall; a fresh environment."""
+"""Each kind as a stranger does it, in a fresh environment: written, changed, installed, checked, run, uninstalled."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from golfreg.cli.out import Out, plain
 
 if TYPE_CHECKING:
     from golfreg.registry.host import Host
-    from golfreg.registry.records import Registered
+    from golfreg.registry.records import Failure, Registered
     from golfreg.testing import Outcome
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ def list_(kind: Kind = None, as_json: AsJson = False) -> None:
     out = Out(as_json)
     host = get_host()
     shown = [c for each in KINDS for c in host.of_kind(each) if kind in (None, each)]
+    failures = [*host.failures, *_target_failures(host)]
     if as_json:
         out.json(
             {
@@ -63,7 +64,7 @@ def list_(kind: Kind = None, as_json: AsJson = False) -> None:
                         "error": f.error,
                         "hint": f.hint,
                     }
-                    for f in host.failures
+                    for f in failures
                 ],
                 "disabled": [{"plugin": p.entry_point, "distribution": p.distribution} for p in host.disabled],
             }
@@ -76,12 +77,12 @@ def list_(kind: Kind = None, as_json: AsJson = False) -> None:
                 for c in shown
             ],
         )
-        if host.failures:
+        if failures:
             out.table(
                 ("plugin", "distribution", "stage", "error", "hint"),
                 [
                     (f.plugin, f"{f.provider.distribution} {f.provider.version}", f.stage, f.error, f.hint)
-                    for f in host.failures
+                    for f in failures
                 ],
                 title="Failed to load",
             )
@@ -218,12 +219,26 @@ def _typed(component: Registered) -> str:
     return f"{component.name}:{argument}" if argument else component.name
 
 
+def _target_failures(host: Host) -> list[Failure]:
+    """Components whose target is not there, as far as that can be seen without importing it."""
+    from golfreg.registry.check import target_fault
+    from golfreg.registry.records import Failure
+
+    return [
+        Failure(c.provider, "target", fault, f"report it to the author of {c.distribution}", c.label)
+        for c in host.components
+        if not c.missing and (fault := target_fault(c.target))
+    ]
+
+
 def _status(component: Registered, host: Host) -> str:
+    from golfreg.registry.check import target_fault
+
     if rivals := host.rivals(component):
         return f"conflict with {', '.join(str(c.provider) for c in rivals)}"
     if component.missing:
         return f"missing {', '.join(component.missing)}"
-    return "ok"
+    return target_fault(component.target) or "ok"
 
 
 def _component(component: Registered, host: Host) -> dict[str, Any]:

@@ -75,3 +75,11 @@ def test_an_argument_that_raises_another_error_is_told(tmp_path: Path) -> None:
     (each,) = (c for c in checks("corpus") if c.name == "a_missing_or_odd_argument_is_refused")
     with pytest.raises(AssertionError, match="accepted|KeyError"):
         each.run(Subject(Corpus("raises KeyError"), takes_argument=True, directory=tmp_path))
+
+
+def test_a_relative_path_is_an_argument_like_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from golfreg.builtin.corpora.jsonl import jsonl
+
+    (tmp_path / "few.jsonl").write_text("".join(f'{{"text": "document {i}"}}\n' for i in range(100)))
+    monkeypatch.chdir(tmp_path)
+    check_corpus(jsonl, "few.jsonl")
