@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from golfreg.api import KINDS, AnswerIsNo, UnknownComponentError
+from golfreg.cli import new_plugin
+from golfreg.cli.component_status import facts, status, target_failures, target_faults, typed
 from golfreg.cli.out import Out, plain
 
 if TYPE_CHECKING:
     from golfreg.registry.host import Host
-    from golfreg.registry.records import Failure, Registered
+    from golfreg.registry.records import Registered
     from golfreg.testing import Outcome
 
 app = typer.Typer(
@@ -48,11 +49,12 @@ def list_(kind: Kind = None, as_json: AsJson = False) -> None:
     out = Out(as_json)
     host = get_host()
     shown = [c for each in KINDS for c in host.of_kind(each) if kind in (None, each)]
-    failures = [*host.failures, *_target_failures(host)]
+    faults = target_faults(host.components)
+    failures = [*host.failures, *target_failures(host, faults)]
     if as_json:
         out.json(
             {
-                "components": [_component(c, host) for c in shown],
+                "components": [facts(c, host, faults) for c in shown],
                 "failures": [
                     {
                         "plugin": f.plugin,
@@ -73,7 +75,7 @@ def list_(kind: Kind = None, as_json: AsJson = False) -> None:
         out.table(
             ("kind", "name", "summary", "distribution", "status"),
             [
-                (c.kind, _typed(c), c.descriptor.summary, f"{c.distribution} {c.version}", _status(c, host))
+                (c.kind, typed(c), c.descriptor.summary, f"{c.distribution} {c.version}", status(c, host, faults))
                 for c in shown
             ],
         )
@@ -110,7 +112,9 @@ def show(
 
     out = Out(as_json)
     host = get_host()
-    found = [details(c, _component(c, host)) for c in _named(host, name, kind)]
+    named = _named(host, name, kind)
+    faults = target_faults(named)
+    found = [details(c, facts(c, host, faults)) for c in named]
     if as_json:
         out.json(found)
     else:
@@ -146,7 +150,7 @@ def check(
     else:
         out.table(
             ("kind", "name", "check", "result", "reason"),
-            [(c.kind, _typed(c), o.check, _result(o), o.reason) for c, o in outcomes],
+            [(c.kind, typed(c), o.check, _result(o), o.reason) for c, o in outcomes],
         )
     failed = [o for _, o in outcomes if not o.passed]
     if failed and not as_json:
@@ -157,35 +161,7 @@ def check(
         raise AnswerIsNo(f"{len(failed)} of {len(outcomes)} checks failed", hint=failed[0].advice or failed[0].reason)
 
 
-@app.command()
-def new(
-    name: Annotated[str, typer.Argument(help="Name of the component; the distribution is golfreg-NAME.")],
-    kind: Annotated[str, typer.Option("--kind", help="architecture, mixer, quantizer, codec, op, kernel or corpus.")],
-    into: Annotated[Path, typer.Option("--into", help="Directory in which golfreg-NAME is made.")] = Path(),
-    as_json: AsJson = False,
-) -> None:
-    """Write a plugin that already works: a distribution to install, check, run and then change.
-
-    Nothing is overwritten. The next three commands are printed.
-
-    Example: golfreg plugins new my-codec --kind codec
-    """
-    from golfreg.registry.host import get_host
-    from golfreg.scaffold import check_clashes, check_name, find_kind, write_plugin
-
-    out = Out(as_json)
-    found = find_kind(kind)
-    names = check_name(name)
-    check_clashes(names, found, get_host())
-    written = write_plugin(names, found, into)
-    if as_json:
-        facts = {"kind": kind, "name": names.component, "distribution": names.distribution, "package": names.package}
-        files, commands = list(written.files), list(written.commands)
-        out.json({**facts, "directory": str(written.directory), "files": files, "commands": commands})
-        return
-    out.talk(f"wrote {plain(written.directory)}, {len(written.files)} files; next:")
-    for command in written.commands:
-        out.line(command)
+app.command()(new_plugin.new)
 
 
 def _result(outcome: Outcome) -> str:
@@ -209,52 +185,3 @@ def _named(host: Host, name: str, kind: str | None) -> list[Registered]:
             f"no component is named `{name}`" + (f"; {failures}" if failures else ""), f"{guess}`golfreg plugins list`"
         )
     return found
-
-
-def _typed(component: Registered) -> str:
-    """The name as a user types or reads it: `jsonl:PATH`, `triton (mamba3_siso)`."""
-    argument = getattr(component.descriptor, "argument", None)
-    if component.op:
-        return f"{component.name} ({component.op})"
-    return f"{component.name}:{argument}" if argument else component.name
-
-
-def _target_failures(host: Host) -> list[Failure]:
-    """Components whose target is not there, as far as that can be seen without importing it."""
-    from golfreg.registry.check import target_fault
-    from golfreg.registry.records import Failure
-
-    return [
-        Failure(c.provider, "target", fault, f"report it to the author of {c.distribution}", c.label)
-        for c in host.components
-        if not c.missing and (fault := target_fault(c.target))
-    ]
-
-
-def _status(component: Registered, host: Host) -> str:
-    from golfreg.registry.check import target_fault
-
-    if rivals := host.rivals(component):
-        return f"conflict with {', '.join(str(c.provider) for c in rivals)}"
-    if component.missing:
-        return f"missing {', '.join(component.missing)}"
-    return target_fault(component.target) or "ok"
-
-
-def _component(component: Registered, host: Host) -> dict[str, Any]:
-    descriptor = component.descriptor
-    return {
-        "kind": component.kind,
-        "name": component.name,
-        "op": component.op,
-        "argument": getattr(descriptor, "argument", None),
-        "summary": descriptor.summary,
-        "target": component.target,
-        "requires": list(descriptor.requires),
-        "defaults": dict(getattr(descriptor, "defaults", {})),
-        "plugin": component.provider.entry_point,
-        "distribution": component.distribution,
-        "version": component.version,
-        "module": component.module,
-        "status": _status(component, host),
-    }
