@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from golfreg.config import quick_toml, strict
+from golfreg.config import quick_sections, quick_toml, strict
 from golfreg.config.quick_build import Unusual, quickly
 
 T = TypeVar("T")
+
+
+def read(cls: type[T], schema: int, text: str, where: str) -> T:
+    """The dataclass ``cls`` of the text of a file. InputError: it is not TOML, or not one of these."""
+    try:
+        found: T = quick_sections.read(cls, schema, text)
+        return found
+    except Unusual:
+        table = parse_toml(text, where)
+        strict.take_schema(table, schema, where)
+        return build(cls, table, f"{where}:")
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:

@@ -111,14 +111,14 @@ def _plan(cls: Any) -> Plan:
     return Plan(
         names=tuple(kinds),
         fields=tuple(
-            (field.name, _reader(kinds[field.name]), field.default is MISSING and field.default_factory is MISSING)
+            (field.name, reader(kinds[field.name]), field.default is MISSING and field.default_factory is MISSING)
             for field in fields(cls)
         ),
         scalars=_getter(list(scalars)),
         types=tuple(scalars.values()),
         texts=_getter([name for name, kind in scalars.items() if kind is str]),
         numbers=_getter([name for name, kind in scalars.items() if kind is not str]),
-        others=tuple((name, _reader(kind)) for name, kind in kinds.items() if kind not in _SCALARS),
+        others=tuple((name, reader(kind)) for name, kind in kinds.items() if kind not in _SCALARS),
         checks_itself=hasattr(cls, "__post_init__"),
     )
 
@@ -152,16 +152,17 @@ def _scalars(values: Collection[Any]) -> None:
         _check_numbers([value for value in values if type(value) is not str])
 
 
-def _reader(kind: Any) -> Read:
+def reader(kind: Any) -> Read:
+    """What makes a value of the type ``kind``, or raises Unusual."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        return _reader(next(one for one in arguments if one is not type(None)))
+        return reader(next(one for one in arguments if one is not type(None)))
     if is_dataclass(kind):
         return partial(quickly, kind)
     if origin is dict:
-        return partial(_tables, arguments[1], _reader(arguments[1]))
+        return partial(_tables, arguments[1], reader(arguments[1]))
     if origin is tuple:
-        return partial(_list, _reader(arguments[0]))
+        return partial(_list, reader(arguments[0]))
     return _READERS.get(kind, _unknown)
 
 
