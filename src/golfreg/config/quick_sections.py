@@ -21,34 +21,30 @@ from operator import call
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from golfreg.api.errors import InputError
-from golfreg.config import quick_toml
-from golfreg.config.quick_build import Unusual, reader
-from golfreg.config.strict import MAX_DOTS, MAX_LINE
+from golfreg.config.quick_build import reader, without_none
+from golfreg.config.quick_toml import COUNT, KEY, TEXT, Unusual, lines_are_short, parse, printable
 
-_KEY = r"[A-Za-z0-9_-]{1,200}+"
-_TEXT = r"[ !#-\[\]-~]*+"
-_COUNT = r"(?:0|[1-9][0-9]{0,17}+)"
 _NUMBER = r"(?:0|[1-9][0-9]{0,16}+)(?:\.[0-9]++(?:e-[0-9]++)?|e-[0-9]++)"
 _PATTERNS: dict[Any, tuple[str, Callable[[str], Any]]] = {
-    str: (f'"({_TEXT})"', str),
-    int: (f"({_COUNT})", int),
+    str: (f'"({TEXT})"', str),
+    int: (f"({COUNT})", int),
     float: (f"({_NUMBER})", float),
     bool: ("(true|false)", "true".__eq__),
     tuple[str, ...]: (
-        rf'\[((?:\n    "{_TEXT}",)*+)\n?\]',
+        rf'\[((?:\n    "{TEXT}",)*+)\n?\]',
         lambda lines: tuple(line[5:-2] for line in lines.split("\n")[1:]),
     ),
     tuple[int, ...]: (
-        rf"\[((?:\n    {_COUNT},)*+)\n?\]",
+        rf"\[((?:\n    {COUNT},)*+)\n?\]",
         lambda lines: tuple(int(line[4:-1]) for line in lines.split("\n")[1:]),
     ),
 }
 """Of a value of each type, and how to make it of the text in the group. No signs: those are rare."""
-_BY_NAME = re.compile(rf"({_KEY}) = ({_COUNT})\n")
-_SEED = re.compile(rf'\[settings\]\n(?:ruleset = "[^"\n]*+"\n)?seed = ({_COUNT})\n')
+_BY_NAME = re.compile(rf"({KEY}) = ({COUNT})\n")
+_SEED = re.compile(rf'\[settings\]\n(?:ruleset = "{TEXT}"\n)?seed = ({COUNT})\n')
 _MOST_CHARACTERS = 8_192
 """Of a section that is remembered."""
-_REMEMBERED = 100
+_REMEMBERED = 300
 """Sections, at least, that are remembered from their last use on: of a dozen entries."""
 _UNKNOWN = object()
 
@@ -113,6 +109,8 @@ def remembering() -> Iterator[None]:
 
 def read(cls: type[Any], schema: int, text: str) -> Any:
     """The dataclass ``cls`` of the text of a file. Unusual: it is not of the form that golfreg writes, or not valid."""
+    if not printable(text):
+        raise Unusual
     plan = _plan(cls, schema)
     start, cuts = 0, []
     for mark in plan.marks:
@@ -129,9 +127,8 @@ def read(cls: type[Any], schema: int, text: str) -> Any:
 
 
 def _values(facts: Facts, section: str) -> dict[str, Any]:
-    # A section of so few characters and dots has no line with more.
-    match = facts.pattern.fullmatch(section) if len(section) <= MAX_LINE and section.count(".") <= MAX_DOTS else None
-    if match is None:
+    match = facts.pattern.fullmatch(section)
+    if match is None or not lines_are_short(section):
         raise Unusual
     groups = match.groups()
     values = dict(zip(facts.names, map(call, facts.makers, groups), strict=True)) if None not in groups else None
@@ -156,7 +153,7 @@ def _make(facts: Facts, values: dict[str, Any]) -> Any:
 @cache
 def _plan(cls: Any, schema: int) -> Plan:
     hints = get_type_hints(cls)
-    head = {name: kind for name, kind in hints.items() if _plain(kind) in _PATTERNS}
+    head = {name: kind for name, kind in hints.items() if without_none(kind) in _PATTERNS}
     inner = {name: kind for name, kind in hints.items() if is_dataclass(kind) or get_origin(kind) is dict}
     # What else has a default stands in few files, and those are not of this form.
     absent = [field.name for field in fields(cls) if field.name not in head and field.name not in inner]
@@ -176,10 +173,10 @@ def _facts(cls: Any, begin: str, kinds: dict[str, Any], absent: Sequence[str] = 
     for name, kind in kinds.items():
         if kind == dict[str, int]:
             head = re.escape(f"{begin.strip()[:-1]}.{name}]")
-            pattern += rf"\n{head}\n((?:{_KEY} = {_COUNT}\n)*+)"
+            pattern += rf"\n{head}\n((?:{KEY} = {COUNT}\n)*+)"
             maker: Callable[[str], Any] = _counts
-        elif _plain(kind) in _PATTERNS:
-            value, maker = _PATTERNS[_plain(kind)]
+        elif without_none(kind) in _PATTERNS:
+            value, maker = _PATTERNS[without_none(kind)]
             pattern += rf"(?:{name} = {value}\n)" + ("" if defaults[name] is MISSING else "?")
         else:
             return None
@@ -200,10 +197,10 @@ def _facts(cls: Any, begin: str, kinds: dict[str, Any], absent: Sequence[str] = 
 def _section_reader(name: str, kind: Any) -> Callable[[str], Any]:
     facts = _facts(kind, f"[{name}]\n", get_type_hints(kind)) if is_dataclass(kind) else None
     if kind == dict[str, Any]:
-        return partial(_without_seed, name, reader(kind))
+        return partial(_without_seed, partial(_of_tables, name, reader(kind)))
     if facts is not None:
-        return partial(_of_facts, facts)
-    return partial(_of_tables, name, reader(kind))
+        return partial(_once, partial(_of_facts, facts))
+    return partial(_once, partial(_of_tables, name, reader(kind)))
 
 
 def _of_facts(facts: Facts, section: str) -> Any:
@@ -211,25 +208,32 @@ def _of_facts(facts: Facts, section: str) -> Any:
 
 
 def _of_tables(name: str, read: Callable[[Any], Any], section: str) -> Any:
-    memory = _memory
-    if memory is not None and (found := memory.find(section)) is not _UNKNOWN:
-        return found
-    tables = quick_toml.parse(section)
-    if tables is None or list(tables) != [name]:
+    tables = parse(section)
+    if list(tables) != [name]:
         raise Unusual
-    value = read(tables[name])
-    if memory is not None and len(section) <= _MOST_CHARACTERS:
-        memory.keep(section, value)
-    return value
+    return read(tables[name])
 
 
-def _without_seed(name: str, read: Callable[[Any], Any], section: str) -> Any:
+def _once(read: Callable[[str], Any], section: str) -> Any:
+    """What ``read`` makes of a section, from memory if it is there."""
+    memory = _memory
+    if memory is None:
+        return read(section)
+    found = memory.find(section)
+    if found is _UNKNOWN:
+        found = read(section)
+        if len(section) <= _MOST_CHARACTERS:
+            memory.keep(section, found)
+    return found
+
+
+def _without_seed(read: Callable[[str], Any], section: str) -> Any:
     """Settings: two seeds of an entry differ in nothing else."""
     seed = _SEED.match(section)
     if seed is None:
-        return _of_tables(name, read, section)
+        return _once(read, section)
     start, end = seed.span(1)
-    return {**_of_tables(name, read, f"{section[:start]}0{section[end:]}"), "seed": int(seed[1])}
+    return {**_once(read, f"{section[:start]}0{section[end:]}"), "seed": int(seed[1])}
 
 
 def _counts(lines: str) -> dict[str, int]:
@@ -237,10 +241,3 @@ def _counts(lines: str) -> dict[str, int]:
     if len(found) != lines.count("\n"):
         raise Unusual
     return found
-
-
-def _plain(kind: Any) -> Any:
-    """The type of a field without ``| None``."""
-    if get_origin(kind) in (Union, types.UnionType):
-        return next(one for one in get_args(kind) if one is not types.NoneType)
-    return kind
