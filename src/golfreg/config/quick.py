@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TypeVar
 
 from golfreg.config import quick_sections, strict
-from golfreg.config.quick_build import Unusual, quickly
-from golfreg.config.quick_toml import parse
+from golfreg.config.quick_build import quickly
+from golfreg.config.quick_toml import Unusual, parse
 
 T = TypeVar("T")
 
@@ -32,7 +32,8 @@ def read_simple(cls: type[T], schema: int, text: str) -> T:
         found = quick_sections.read(cls, schema, text)
     except Unusual:
         table = parse(text)
-        if table.pop("schema", None) != schema:
+        said = table.pop("schema", None)
+        if type(said) is not int or said != schema:
             raise
         found = quickly(cls, table)
     return found

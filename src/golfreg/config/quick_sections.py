@@ -12,13 +12,12 @@ Of a text in any other form nothing is said.
 from __future__ import annotations
 
 import re
-import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache, partial
 from operator import call
-from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_origin, get_type_hints
 
 from golfreg.api.errors import InputError
 from golfreg.config.quick_build import reader, without_none
@@ -107,7 +106,7 @@ def remembering() -> Iterator[None]:
         _memory = outer
 
 
-def read(cls: type[Any], schema: int, text: str) -> Any:
+def read(cls: Any, schema: int, text: str) -> Any:
     """The dataclass ``cls`` of the text of a file. Unusual: it is not of the form that golfreg writes, or not valid."""
     if not printable(text):
         raise Unusual
