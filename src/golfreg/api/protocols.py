@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from golfreg.api.observer import ObservedRun
+
 
 @runtime_checkable
 class ArchitectureTarget(Protocol):
@@ -138,3 +140,29 @@ class CorpusTarget(Protocol):
     """Text or tokens. ``load`` may write under ``cache_dir`` only."""
 
     def load(self, argument: str | None, cache_dir: Path) -> Documents | Shards: ...
+
+
+class Observation(Protocol):
+    """An observer of one run. Both methods are called from one thread, that of ``open``."""
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """One event of ``golfreg.api.observer``, a value of its own to keep or change."""
+        ...
+
+    def close(self) -> None:
+        """The last call: write what is left and let go of everything, within ten seconds."""
+        ...
+
+
+@runtime_checkable
+class ObserverTarget(Protocol):
+    """Is told what happens in a run, in the launcher's process, in a thread of its own.
+
+    Nothing waits for it but, ten seconds at most, the end of the run. What it raises is one warning
+    to the user, and it is told nothing more; the run goes on. It uses no network unless its
+    ``Config`` says so.
+    """
+
+    Config: type
+
+    def open(self, run: ObservedRun, config: Any) -> Observation: ...

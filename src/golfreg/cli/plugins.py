@@ -26,7 +26,7 @@ app = typer.Typer(
 
 Kind = Annotated[
     str | None,
-    typer.Option("--kind", help="architecture, mixer, quantizer, codec, op, kernel or corpus."),
+    typer.Option("--kind", help="architecture, mixer, quantizer, codec, op, kernel, corpus or observer."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
