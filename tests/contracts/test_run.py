@@ -14,6 +14,8 @@ import pytest
 
 from tests.conftest import TINY, Golfreg
 
+OBSERVERS = Path(__file__).parents[1] / "plugins" / "observers"
+
 
 def tail(text: str) -> str:
     """The last line that says what went wrong, for messages of assertions."""
@@ -48,13 +50,41 @@ def test_two_seeds_are_two_runs_of_one_configuration(golfreg: Golfreg, tiny_corp
     assert "Traceback" not in added.stderr
 
 
-def test_the_same_seed_gives_the_same_bytes(golfreg: Golfreg, tiny_corpus: Path) -> None:
-    digests = set()
-    for _ in range(2):
-        done = golfreg("run", f"--corpus=jsonl:{tiny_corpus}", "--steps=4", "--seed=5", "--json", *TINY)
+def test_the_same_seed_gives_the_same_bytes_whoever_is_told(golfreg: Golfreg, tiny_corpus: Path) -> None:
+    seen = []
+    observed = [f"--observer={name}" for name in ("jsonl", "prints", "keeps", "raises")]
+    for more, path in ((observed, str(OBSERVERS)), (["--set=observers=[]"], "")):
+        done = golfreg(
+            "run", f"--corpus=jsonl:{tiny_corpus}", "--steps=4", "--seed=5", "--json", *more, *TINY, PYTHONPATH=path
+        )  # fmt: skip
         assert done.returncode == 0, tail(done.stderr)
-        digests.add(json.loads(done.stdout)["artifact"]["sha256"])
-    assert len(digests) == 1
+        record = json.loads(done.stdout)
+        run_dir = Path(record["files"]["record"]).parent
+        modules = tomllib.loads((run_dir / "stages" / "train.toml").read_text())["modules"]
+        seen.append(
+            (record["artifact"]["sha256"], record["sizes"]["code_bytes"], record["run"]["spec_digest"], modules)
+        )
+        if more == observed:
+            assert done.stderr.count("observer `raises` of golfreg-observers 1.14: LookupError") == 1
+            assert "Traceback" not in done.stderr
+            check_told(run_dir / "observers", record["score"]["bits_per_byte"])
+        else:
+            assert not (run_dir / "observers").exists()
+    assert seen[0] == seen[1]
+
+
+def check_told(observers: Path, bits_per_byte: float) -> None:
+    """The log and the plugin's observer were told the whole run, in order."""
+    stages = ["data", "train", "quantize", "pack", "score"]
+    log = [json.loads(line) for line in (observers / "jsonl" / "events.jsonl").read_text().splitlines()]
+    assert [line["stage"] for line in log if line["event"] == "stage"] == stages
+    assert [line["step"] for line in log if line["event"] == "step"] == [1, 2, 3, 4]
+    assert (log[0]["event"], log[-1]["record"]["score"]["bits_per_byte"]) == ("start", bits_per_byte)
+    kept = [json.loads(line) for line in (observers / "keeps" / "told.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in kept if event["event"] not in ("metrics", "note")] == [
+        "open", *(["stage"] * len(stages)), "record",
+    ]  # fmt: skip
+    assert [step["step"] for event in kept if event["event"] == "metrics" for step in event["steps"]] == [1, 2, 3, 4]
 
 
 def test_a_dry_run_shows_the_origin_of_every_value_and_makes_nothing(golfreg: Golfreg, tmp_path: Path) -> None:
@@ -65,10 +95,15 @@ def test_a_dry_run_shows_the_origin_of_every_value_and_makes_nothing(golfreg: Go
     assert "GOLFREG_TRAIN__STEPS" in lines["train.steps"]
     assert "--seed" in lines["seed"]
     assert "pattern mamba3" in lines["architecture.mixer"]
+    assert "golfreg.builtin.observers.jsonl:jsonl" in lines["observer"]
+    assert "default" in lines["observers"]
+    assert "default" in lines["observer.jsonl.every_steps"]
     assert "1,2" in done.stdout
     assert not (tmp_path / "runs").exists()
     as_json = golfreg("run", "--dry-run", "--json")
-    assert json.loads(as_json.stdout)["parameters"] > 1_000_000
+    document = json.loads(as_json.stdout)
+    assert document["parameters"] > 1_000_000
+    assert [(o["name"], o["config"]) for o in document["observers"]] == [("jsonl", {"every_steps": 1})]
 
 
 def test_over_the_cap_is_exit_1_with_the_numbers(golfreg: Golfreg, tiny_corpus: Path) -> None:
@@ -101,6 +136,8 @@ def test_a_diverged_run_stops_with_the_step_and_keeps_a_checkpoint(
         (["--codec=lzmaa"], "codec `lzmaa` is not registered", "did you mean `lzma`"),
         (["--arch=mamba"], "architecture `mamba`", "mamba3"),
         (["--set=mixer.d_stat=1"], "d_stat", "d_state"),
+        (["--observer=jsonll"], "observer `jsonll` is not registered", "did you mean `jsonl`"),
+        (["--set=observer.jsonl.every=2"], "observer `jsonl` has no setting `every`", "every_steps"),
         (["--set=train.steps=many"], "train.steps", "train.steps = 3"),
         (["--recipe=smokey"], "smokey", "smoke"),
         (["--recipe=missing.toml"], "missing.toml", "path"),
@@ -111,6 +148,7 @@ def test_a_diverged_run_stops_with_the_step_and_keeps_a_checkpoint(
         (["--seeds=1,x"], "--seeds", "1,2,3"),
         (["--resume=nowhere"], "nowhere", "path"),
         (["--resume=nowhere", "--codec=zlib"], "--codec", "leave them out"),
+        (["--resume=nowhere", "--observer=jsonl"], "--observer", "leave them out"),
         (["--device=cuda"], "no GPU", "--device cpu"),
         (["--nonsense"], "nonsense", ""),
     ],

@@ -35,6 +35,7 @@ with refused_network() as attempts:
             ruleset="cpu-smoke", spec_digest="0123456789abcdef", settings={"train": {"steps": 9}}, **session["run"],
         )
         observation = trackio_observer.open(run, TrackioConfig(**given["config"]))
+        print("holds", observation.told_step, file=sys.stderr)
         for event in session["events"]:
             observation.tell(event)
         observation.close()
@@ -83,7 +84,8 @@ def test_a_resumed_run_goes_on_as_the_same_run(tmp_path: Path) -> None:
     stopped = event("stopped", reason="interrupted", message="stopped by SIGINT", exit_code=130)
     first = {"run": {}, "events": [steps(1, 5), stopped]}
     second = {"run": {"resumed": True, "told_step": 5}, "events": [steps(6, 8), record()]}
-    told(tmp_path, first, second)
+    said = told(tmp_path, first, second)
+    assert [line for line in said.splitlines() if line.startswith("holds")] == ["holds 0", "holds 5"]
     assert [step for step, values in logged(tmp_path / "shared") if "loss" in values] == [1, 2, 3, 4, 5, 6, 7, 8]
     (database,) = (tmp_path / "shared").glob("golfreg*.db")
     with sqlite3.connect(database) as connection:

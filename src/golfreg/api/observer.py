@@ -16,7 +16,7 @@ the epoch), and by ``event``:
 =========== ==================================================================================
 
 Later versions may add keys and events: an event that an observer does not know it passes over.
-``close`` comes last, whatever came before.
+Last comes ``close``, whatever came before.
 """
 
 from __future__ import annotations

@@ -143,7 +143,12 @@ class CorpusTarget(Protocol):
 
 
 class Observation(Protocol):
-    """An observer of one run. Both methods are called from one thread, that of ``open``."""
+    """An observer of one run. Both methods are called from one thread, that of ``open``.
+
+    It may have ``told_step``, an int, looked at once: the last step that it still holds. It is told on
+    after that one. Without it golfreg's own note counts, which knows nothing of what a library had not
+    yet written when golfreg was killed.
+    """
 
     def tell(self, event: dict[str, Any]) -> None:
         """One event of ``golfreg.api.observer``, a value of its own to keep or change."""

@@ -92,6 +92,9 @@ class Watcher(threading.Thread):
         try:
             _yield_to_training()
             observation = self.chosen.load().open(self._observed, self.chosen.make_config())
+            held = getattr(observation, "told_step", None)
+            if type(held) is int:
+                self.told.step = self._steps.step = held
             self._keep_told()
             for item in iter(self._queue.get, _END):
                 if item["event"] == "metrics":

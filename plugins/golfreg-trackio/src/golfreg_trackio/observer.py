@@ -57,29 +57,29 @@ class TrackioConfig:
 
 
 class TrackioRun:
-    """One run of trackio. ``step`` is the last one that was told, and what comes between steps is logged at it."""
+    """One run of trackio. ``told_step`` is the last that it holds, and what comes between steps is logged at it."""
 
-    def __init__(self, run: Any, step: int, every_steps: int) -> None:
-        self.run, self.step, self.every_steps = run, step, every_steps
+    def __init__(self, run: Any, told_step: int, every_steps: int) -> None:
+        self.run, self.told_step, self.every_steps = run, told_step, every_steps
 
     def tell(self, event: dict[str, Any]) -> None:
         match event["event"]:
             case "metrics":
                 for step in event["steps"]:
-                    self.step = max(self.step, step["step"])
+                    self.told_step = max(self.told_step, step["step"])
                     if step["step"] % self.every_steps == 0:
                         self._log(step, step["step"])
             case "stage":
-                self._log({f"seconds/{event['stage']}": event["seconds"]}, self.step)
+                self._log({f"seconds/{event['stage']}": event["seconds"]}, self.told_step)
             case "record":
                 tables = [(name, event["record"].get(name)) for name in _FACTS]
                 facts = {f"{name}/{k}": v for name, t in tables if isinstance(t, Mapping) for k, v in t.items()}
-                self._log(facts, self.step)
+                self._log(facts, self.told_step)
             case "stopped":
                 from trackio import AlertLevel
 
                 level = AlertLevel.WARN if event["reason"] == "interrupted" else AlertLevel.ERROR
-                self.run.alert(f"golfreg run {event['reason']}", event["message"], level, self.step)
+                self.run.alert(f"golfreg run {event['reason']}", event["message"], level, self.told_step)
 
     def close(self) -> None:
         self.run.finish()
@@ -114,7 +114,9 @@ class Trackio:
                 auto_log_gpu=config.system_metrics,
                 auto_log_cpu=config.system_metrics,
             )
-        return TrackioRun(made, run.told_step, config.every_steps)
+        # What trackio had only in memory when golfreg was killed is gone: it says itself where it is.
+        held = getattr(made, "_initial_last_step", run.told_step)
+        return TrackioRun(made, held or 0, config.every_steps)
 
 
 def _import_trackio(run: ObservedRun, config: TrackioConfig) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,12 +40,13 @@ class JsonlLog:
     def __init__(self, path: Path, config: JsonlConfig) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.config = config
-        self.step = 0
+        self.told_step = 0
         self.stages: set[str] = set()
         self.recorded = False
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
-            self._read(path)
+            if stat.S_ISREG(os.fstat(self._file).st_mode):
+                self._read(path)
         except BaseException:
             self.close()
             raise
@@ -52,10 +54,10 @@ class JsonlLog:
     def tell(self, event: dict[str, Any]) -> None:
         kind, every = event["event"], self.config.every_steps
         if kind == "metrics":
-            fresh = [step for step in event["steps"] if step["step"] > self.step]
+            fresh = [step for step in event["steps"] if step["step"] > self.told_step]
             kept = [step for step in fresh if every and step["step"] % every == 0]
             self.write(*({"event": "step", "time": event["time"], **step} for step in kept))
-            self.step = max([self.step, *(step["step"] for step in fresh)])
+            self.told_step = max([self.told_step, *(step["step"] for step in fresh)])
         elif kind == "stage" and event["stage"] not in self.stages:
             self.write(event)
             self.stages.add(event["stage"])
@@ -90,7 +92,7 @@ class JsonlLog:
 
     def _take_in(self, line: dict[str, Any]) -> None:
         if line["event"] == "step":
-            self.step = max(self.step, int(line["step"]))
+            self.told_step = max(self.told_step, int(line["step"]))
         elif line["event"] == "stage":
             self.stages.add(str(line["stage"]))
         elif line["event"] == "record":
