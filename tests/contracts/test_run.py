@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -22,17 +23,88 @@ def tail(text: str) -> str:
     return text[-2000:]
 
 
-def test_run_prints_where_the_bytes_and_seconds_went(golfreg: Golfreg, tiny_corpus: Path, tmp_path: Path) -> None:
-    done = golfreg("run", "--arch=mamba3", "--codec=lzma", f"--corpus=jsonl:{tiny_corpus}", "--steps=4", *TINY)
+RUN = ("run", "--arch=mamba3", "--codec=lzma", "--steps=4", "--seed=5", *TINY)
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Path, cache: Path
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The directory of one run that nobody was told of, and what the program printed."""
+    here = tmp_path_factory.mktemp("finished")
+    done = subprocess.run(
+        [sys.executable, "-m", "golfreg", *RUN, f"--corpus=jsonl:{tiny_corpus}", "--set=observers=[]"],
+        cwd=here,
+        env={**os.environ, "GOLFREG_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
     assert done.returncode == 0, tail(done.stderr)
+    (run_dir,) = (here / "runs").iterdir()
+    return run_dir, done
+
+
+def test_run_prints_where_the_bytes_and_seconds_went(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    run_dir, done = finished
     for word in ("bits per byte", "code", "weights", "header", "headroom", "score", "record.toml", "cpu-smoke"):
         assert word in done.stdout
     assert "no GPU was found" in done.stderr or "the CPU was asked for" in done.stderr
-    (record,) = tmp_path.glob("runs/*/record.toml")
-    table = tomllib.loads(record.read_text())
+    table = tomllib.loads((run_dir / "record.toml").read_text())
     sizes = table["sizes"]
     assert sizes["code_bytes"] + sizes["weight_bytes"] + sizes["header_bytes"] == sizes["total_bytes"]
-    assert (record.parent / "artifact.golfreg").stat().st_size == sizes["total_bytes"] == table["artifact"]["bytes"]
+    assert (run_dir / "artifact.golfreg").stat().st_size == sizes["total_bytes"] == table["artifact"]["bytes"]
+
+
+def test_the_same_seed_gives_the_same_bytes_whoever_is_told(
+    golfreg: Golfreg, tiny_corpus: Path, tmp_path: Path, finished: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    observers = [f"--observer={name}" for name in ("jsonl", "prints", "keeps", "raises")]
+    done = golfreg(*RUN, f"--corpus=jsonl:{tiny_corpus}", "--json", *observers, PYTHONPATH=str(OBSERVERS))
+    assert done.returncode == 0, tail(done.stderr)
+    record = json.loads(done.stdout)
+    run_dir = tmp_path / Path(record["files"]["record"]).parent
+    untold = tomllib.loads((finished[0] / "record.toml").read_text())
+    assert not (finished[0] / "observers").exists()
+    assert record["artifact"] == untold["artifact"]
+    assert (record["sizes"], record["run"]["spec_digest"]) == (untold["sizes"], untold["run"]["spec_digest"])
+    for stage in ("train", "quantize", "pack"):
+        loaded = [
+            tomllib.loads((d / "stages" / f"{stage}.toml").read_text())["modules"] for d in (run_dir, finished[0])
+        ]
+        assert loaded[0] == loaded[1]
+    assert done.stderr.count("observer `raises` of golfreg-observers 1.14: LookupError") == 1
+    assert "Traceback" not in done.stderr
+    check_told(run_dir / "observers", record["score"]["bits_per_byte"])
+
+
+def check_told(observers: Path, bits_per_byte: float) -> None:
+    """The log and the plugin's observer were told the whole run, in order."""
+    stages = ["data", "train", "quantize", "pack", "score"]
+    log = [json.loads(line) for line in (observers / "jsonl" / "events.jsonl").read_text().splitlines()]
+    assert [line["stage"] for line in log if line["event"] == "stage"] == stages
+    assert [line["step"] for line in log if line["event"] == "step"] == [1, 2, 3, 4]
+    assert (log[0]["event"], log[-1]["record"]["score"]["bits_per_byte"]) == ("start", bits_per_byte)
+    kept = [json.loads(line) for line in (observers / "keeps" / "told.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in kept if event["event"] not in ("metrics", "note")] == [
+        "open", *(["stage"] * len(stages)), "record",
+    ]  # fmt: skip
+    assert [step["step"] for event in kept if event["event"] == "metrics" for step in event["steps"]] == [1, 2, 3, 4]
+
+
+def test_state_carried_from_window_to_window_scores_as_one_window_over_everything(
+    golfreg: Golfreg, finished: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    scores = {}
+    for windows, length in (("stateful", 24), ("fixed", 100_000)):
+        artifact = finished[0] / "artifact.golfreg"
+        done = golfreg("score", artifact, f"--windows={windows}", f"--sequence-length={length}", "--json")
+        assert done.returncode == 0, tail(done.stderr)
+        scores[windows] = json.loads(done.stdout)
+    assert scores["stateful"]["windows"] == "stateful"
+    assert scores["stateful"]["window_count"] > 40
+    assert scores["fixed"]["window_count"] == 1
+    assert scores["stateful"]["bits_per_byte"] == pytest.approx(scores["fixed"]["bits_per_byte"], rel=1e-5)
 
 
 def test_two_seeds_are_two_runs_of_one_configuration(golfreg: Golfreg, tiny_corpus: Path, tmp_path: Path) -> None:
@@ -48,43 +120,6 @@ def test_two_seeds_are_two_runs_of_one_configuration(golfreg: Golfreg, tiny_corp
     added = golfreg("leaderboard", "add", *(Path(r["files"]["record"]).parent for r in (one, two)))
     assert added.returncode in (0, 1), tail(added.stderr)
     assert "Traceback" not in added.stderr
-
-
-def test_the_same_seed_gives_the_same_bytes_whoever_is_told(golfreg: Golfreg, tiny_corpus: Path) -> None:
-    seen = []
-    observed = [f"--observer={name}" for name in ("jsonl", "prints", "keeps", "raises")]
-    for more, path in ((observed, str(OBSERVERS)), (["--set=observers=[]"], "")):
-        done = golfreg(
-            "run", f"--corpus=jsonl:{tiny_corpus}", "--steps=4", "--seed=5", "--json", *more, *TINY, PYTHONPATH=path
-        )  # fmt: skip
-        assert done.returncode == 0, tail(done.stderr)
-        record = json.loads(done.stdout)
-        run_dir = Path(record["files"]["record"]).parent
-        modules = tomllib.loads((run_dir / "stages" / "train.toml").read_text())["modules"]
-        seen.append(
-            (record["artifact"]["sha256"], record["sizes"]["code_bytes"], record["run"]["spec_digest"], modules)
-        )
-        if more == observed:
-            assert done.stderr.count("observer `raises` of golfreg-observers 1.14: LookupError") == 1
-            assert "Traceback" not in done.stderr
-            check_told(run_dir / "observers", record["score"]["bits_per_byte"])
-        else:
-            assert not (run_dir / "observers").exists()
-    assert seen[0] == seen[1]
-
-
-def check_told(observers: Path, bits_per_byte: float) -> None:
-    """The log and the plugin's observer were told the whole run, in order."""
-    stages = ["data", "train", "quantize", "pack", "score"]
-    log = [json.loads(line) for line in (observers / "jsonl" / "events.jsonl").read_text().splitlines()]
-    assert [line["stage"] for line in log if line["event"] == "stage"] == stages
-    assert [line["step"] for line in log if line["event"] == "step"] == [1, 2, 3, 4]
-    assert (log[0]["event"], log[-1]["record"]["score"]["bits_per_byte"]) == ("start", bits_per_byte)
-    kept = [json.loads(line) for line in (observers / "keeps" / "told.jsonl").read_text().splitlines()]
-    assert [event["event"] for event in kept if event["event"] not in ("metrics", "note")] == [
-        "open", *(["stage"] * len(stages)), "record",
-    ]  # fmt: skip
-    assert [step["step"] for event in kept if event["event"] == "metrics" for step in event["steps"]] == [1, 2, 3, 4]
 
 
 def test_a_dry_run_shows_the_origin_of_every_value_and_makes_nothing(golfreg: Golfreg, tmp_path: Path) -> None:

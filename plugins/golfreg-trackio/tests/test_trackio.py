@@ -15,10 +15,9 @@ import pytest
 pytest.importorskip("trackio", reason="trackio is not installed: pip install golfreg-trackio")
 pytest.importorskip("golfreg_trackio", reason="install it: pip install -e plugins/golfreg-trackio")
 
-from golfreg_trackio.observer import TrackioConfig
-
 from golfreg.api import ConfigError
 from golfreg.testing.observers import event, record, stage, steps
+from golfreg_trackio.observer import TrackioConfig
 
 TELL = """
 import json, sys

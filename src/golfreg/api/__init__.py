@@ -48,6 +48,7 @@ from golfreg.api.values import (
     Role,
     Section,
     Shards,
+    Stock,
     Stream,
 )
 
@@ -81,6 +82,7 @@ __all__ = [
     "Role",
     "Section",
     "Shards",
+    "Stock",
     "Stream",
     "UnknownComponentError",
     "hookimpl",

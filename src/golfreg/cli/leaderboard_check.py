@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from golfreg.api.errors import AnswerIsNo
+from golfreg.cli import complete
 from golfreg.cli.out import Out
 
 
@@ -16,7 +17,10 @@ def check(
         Path, typer.Argument(help="A leaderboard, a track, an entry, or a record folder of the challenge.")
     ] = Path("leaderboard"),
     ruleset: Annotated[
-        str | None, typer.Option(help="Hold the entries of its track against this ruleset, not their own.")
+        str | None,
+        typer.Option(
+            help="Hold the entries of its track against this ruleset, not their own.", autocompletion=complete.rulesets
+        ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 on a WARN too.")] = False,
     show_all: Annotated[bool, typer.Option("--all", help="Show what passed, too.")] = False,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from golfreg.api.errors import ConfigError
+from golfreg.cli import complete
 from golfreg.cli.out import Out, plain
 
 ROOT = Path("leaderboard")
@@ -16,7 +17,9 @@ ROOT = Path("leaderboard")
 def compare(
     candidate: Annotated[str, typer.Argument(help="An entry: its directory, `track/date_name`, or its name.")],
     record: Annotated[str, typer.Argument(help="The entry that it is held against.")],
-    ruleset: Annotated[str | None, typer.Option(help="Default: the candidate's own.")] = None,
+    ruleset: Annotated[
+        str | None, typer.Option(help="Default: the candidate's own.", autocompletion=complete.rulesets)
+    ] = None,
     root: Annotated[Path, typer.Option(help="The leaderboard's directory.")] = ROOT,
     as_json: Annotated[bool, typer.Option("--json", help="Print values in full precision as JSON.")] = False,
 ) -> None:
@@ -48,7 +51,9 @@ def compare(
 def power(
     gain: Annotated[float, typer.Option(help="Expected gain over the record, bits per byte.")],
     std: Annotated[float, typer.Option(help="Expected standard deviation over seeds, bits per byte.")],
-    ruleset: Annotated[str, typer.Option(help="Whose test, margin and p value.")] = "parameter-golf",
+    ruleset: Annotated[
+        str, typer.Option(help="Whose test, margin and p value.", autocompletion=complete.rulesets)
+    ] = "parameter-golf",
     chance: Annotated[float, typer.Option(help="Wanted chance of a significant outcome.")] = 0.8,
     record_seeds: Annotated[int, typer.Option(help="Seeds of the record, for Welch's test.")] = 3,
     nats_per_bit: Annotated[
@@ -94,8 +99,11 @@ def power(
 
 
 def frontier(
-    track: Annotated[str | None, typer.Option(help="Only this track.")] = None,
-    ruleset: Annotated[str | None, typer.Option(help="Replay under this ruleset; default: the track's.")] = None,
+    track: Annotated[str | None, typer.Option(help="Only this track.", autocompletion=complete.tracks)] = None,
+    ruleset: Annotated[
+        str | None,
+        typer.Option(help="Replay under this ruleset; default: the track's.", autocompletion=complete.rulesets),
+    ] = None,
     root: Annotated[Path, typer.Option(help="The leaderboard's directory.")] = ROOT,
     allow_findings: Annotated[bool, typer.Option("--allow-findings", help="Take in entries that fail a rule.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print values in full precision as JSON.")] = False,

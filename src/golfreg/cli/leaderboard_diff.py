@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from golfreg.api.errors import AnswerIsNo, ConfigError
+from golfreg.cli import complete
 from golfreg.cli.out import Out
 
 
@@ -20,7 +21,9 @@ def diff(
         "leaderboard"
     ),
     repo: Annotated[Path, typer.Option(help="The git repository.")] = Path("."),
-    ruleset: Annotated[str | None, typer.Option(help="Judge its track's entries by this ruleset.")] = None,
+    ruleset: Annotated[
+        str | None, typer.Option(help="Judge its track's entries by this ruleset.", autocompletion=complete.rulesets)
+    ] = None,
     maintainer: Annotated[
         bool, typer.Option("--maintainer", help="The change is a maintainer's, who may set every status.")
     ] = False,

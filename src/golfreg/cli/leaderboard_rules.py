@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from golfreg.cli import complete
 from golfreg.cli.out import Out
 
 if TYPE_CHECKING:
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def rules(
-    name: Annotated[str | None, typer.Argument(help="A ruleset; default: all of them, and the codes.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A ruleset; default: all of them, and the codes.", autocompletion=complete.rulesets),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print rulesets and codes as JSON.")] = False,
 ) -> None:
     """List the rulesets and every finding's code, or print one ruleset.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from golfreg.api.errors import ConfigError
+from golfreg.cli import complete
 from golfreg.cli.out import Out
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ MOST_STYLED_ROWS = 200
 
 
 def show(
-    track: Annotated[str | None, typer.Option(help="Only this track.")] = None,
+    track: Annotated[str | None, typer.Option(help="Only this track.", autocompletion=complete.tracks)] = None,
     root: Annotated[Path, typer.Option(help="The leaderboard's directory.")] = ROOT,
     columns: Annotated[
         str | None, typer.Option(metavar="A,B,C", help="Columns to show; a wrong name lists them all.")

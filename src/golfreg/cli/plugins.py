@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from golfreg.api import KINDS, AnswerIsNo, UnknownComponentError
+from golfreg.cli import complete
 from golfreg.cli.out import Out, plain
 
 if TYPE_CHECKING:
@@ -26,7 +28,11 @@ app = typer.Typer(
 
 Kind = Annotated[
     str | None,
-    typer.Option("--kind", help="architecture, mixer, quantizer, codec, op, kernel, corpus or observer."),
+    typer.Option(
+        "--kind",
+        autocompletion=complete.kinds,
+        help="architecture, mixer, quantizer, codec, op, kernel, corpus or observer.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -93,7 +99,9 @@ def list_(kind: Kind = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a component, as in `plugins list`.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of a component, as in `plugins list`.", autocompletion=complete.components(None))
+    ],
     kind: Kind = None,
     as_json: AsJson = False,
 ) -> None:
@@ -118,7 +126,9 @@ def show(
 
 @app.command()
 def check(
-    name: Annotated[str, typer.Argument(help="Name of a component, as in `plugins list`.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of a component, as in `plugins list`.", autocompletion=complete.components(None))
+    ],
     kind: Kind = None,
     argument: Annotated[str | None, typer.Option(help="Argument of a corpus: what follows its colon.")] = None,
     as_json: AsJson = False,
@@ -153,6 +163,37 @@ def check(
         out.warn(f"{len(unchecked)} of {len(outcomes)} checks had nothing to look at: {unchecked[0].reason}")
     if failed:
         raise AnswerIsNo(f"{len(failed)} of {len(outcomes)} checks failed", hint=failed[0].advice or failed[0].reason)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the component; the distribution is golfreg-NAME.")],
+    kind: Annotated[str, typer.Option("--kind", help="architecture, mixer, quantizer, codec, op, kernel or corpus.")],
+    into: Annotated[Path, typer.Option("--into", help="Directory in which golfreg-NAME is made.")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Write a plugin that already works: a distribution to install, check, run and then change.
+
+    Nothing is overwritten. The next three commands are printed.
+
+    Example: golfreg plugins new my-codec --kind codec
+    """
+    from golfreg.registry.host import get_host
+    from golfreg.scaffold import check_clashes, check_name, find_kind, write_plugin
+
+    out = Out(as_json)
+    found = find_kind(kind)
+    names = check_name(name)
+    check_clashes(names, found, get_host())
+    written = write_plugin(names, found, into)
+    if as_json:
+        facts = {"kind": kind, "name": names.component, "distribution": names.distribution, "package": names.package}
+        files, commands = list(written.files), list(written.commands)
+        out.json({**facts, "directory": str(written.directory), "files": files, "commands": commands})
+        return
+    out.talk(f"wrote {plain(written.directory)}, {len(written.files)} files; next:")
+    for command in written.commands:
+        out.line(command)
 
 
 def _result(outcome: Outcome) -> str:
@@ -191,6 +232,10 @@ def _status(component: Registered, host: Host) -> str:
         return f"conflict with {', '.join(str(c.provider) for c in rivals)}"
     if component.missing:
         return f"missing {', '.join(component.missing)}"
+    if component.missing_programs:
+        return f"missing the program {', '.join(component.missing_programs)}"
+    if component.descriptor.programs and component.kind != "corpus":
+        return f"ok, but not in a run: it runs {', '.join(component.descriptor.programs)}"
     return "ok"
 
 
@@ -204,6 +249,7 @@ def _component(component: Registered, host: Host) -> dict[str, Any]:
         "summary": descriptor.summary,
         "target": component.target,
         "requires": list(descriptor.requires),
+        "programs": list(descriptor.programs),
         "defaults": dict(getattr(descriptor, "defaults", {})),
         "plugin": component.provider.entry_point,
         "distribution": component.distribution,

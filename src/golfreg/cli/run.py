@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from golfreg.api.errors import ConfigError
+from golfreg.cli import complete
 from golfreg.cli.out import Out
 
 if TYPE_CHECKING:
@@ -18,21 +19,44 @@ if TYPE_CHECKING:
 
 
 def run(
-    arch: Annotated[str | None, typer.Option("--arch", help="Architecture, as in `plugins list`.")] = None,
-    quantizer: Annotated[str | None, typer.Option(help="Quantizer.")] = None,
-    codec: Annotated[str | None, typer.Option(help="Codec.")] = None,
-    corpus: Annotated[str | None, typer.Option(help="Corpus, with its argument: `jsonl:PATH`.")] = None,
+    arch: Annotated[
+        str | None,
+        typer.Option(
+            "--arch", help="Architecture, as in `plugins list`.", autocompletion=complete.components("architecture")
+        ),
+    ] = None,
+    quantizer: Annotated[
+        str | None, typer.Option(help="Quantizer.", autocompletion=complete.components("quantizer"))
+    ] = None,
+    codec: Annotated[str | None, typer.Option(help="Codec.", autocompletion=complete.components("codec"))] = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="Corpus, with its argument: `jsonl:PATH`.", autocompletion=complete.corpora)
+    ] = None,
     tokenizer: Annotated[str | None, typer.Option(help="`sp1024`, `bytes`, or a `.model` file.")] = None,
-    kernel: Annotated[str | None, typer.Option(help="Kernel by name; `auto` takes the fastest that fits.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="A shipped recipe's name, or a TOML file.")] = None,
-    ruleset: Annotated[str | None, typer.Option(help="Ruleset whose limits hold.")] = None,
+    kernel: Annotated[
+        str | None,
+        typer.Option(
+            help="Kernel by name; `auto` takes the fastest that fits.", autocompletion=complete.components("kernel")
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A shipped recipe's name, or a TOML file.", autocompletion=complete.recipes)
+    ] = None,
+    ruleset: Annotated[
+        str | None, typer.Option(help="Ruleset whose limits hold.", autocompletion=complete.rulesets)
+    ] = None,
     device: Annotated[str | None, typer.Option(help="`cpu`, `cuda` or `auto`.")] = None,
     steps: Annotated[int | None, typer.Option(help="Train this many steps instead of by the clock.")] = None,
     windows: Annotated[
         str | None, typer.Option(help="Scoring windows: `fixed`, `sliding:STRIDE` or `stateful[:CONTEXT]`.")
     ] = None,
     observer: Annotated[
-        list[str] | None, typer.Option("--observer", help="Who is told of the run. May be repeated. [default: jsonl]")
+        list[str] | None,
+        typer.Option(
+            "--observer",
+            help="Who is told of the run. May be repeated. [default: jsonl]",
+            autocompletion=complete.components("observer"),
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of one run.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds of several runs: `1,2,3`.")] = None,

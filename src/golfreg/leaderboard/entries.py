@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from golfreg.api.errors import ConfigError, GolfregError, InputError
-from golfreg.config import quick_toml, strict
+from golfreg.config import quick, quick_toml, strict
 from golfreg.config.imported import Imported, ImportedRun, read_imported, read_imported_run
 from golfreg.config.record import RunRecord, read_record, to_table
 from golfreg.leaderboard.places import find_entries, find_tracks
@@ -32,7 +32,7 @@ MAX_SEEDS = 100
 STATUSES = (
     "claimed", "reproduced", "accepted", "superseded", "support", "withdrawn", "reverted", "invalid",
 )  # fmt: skip
-"""``claimed`` is what ``leaderboard add`` writes; the others are set by a maintainer."""
+"""``claimed`` is what ``leaderboard add`` writes; who may set another says ``golfreg.rules.lifecycle``."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 _TRACK = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
@@ -184,40 +184,44 @@ def entry_to_toml(facts: EntryFacts) -> str:
 
 def parse_entry(text: str, where: str) -> EntryFacts:
     """Validate the text of ``entry.toml``. InputError names the key."""
-    table = strict.parse_toml(text, where)
+    table = quick.parse_toml(text, where)
     strict.take_schema(table, ENTRY_SCHEMA, where)
-    return strict.build(EntryFacts, table, f"{where}:")
+    return quick.build(EntryFacts, table, f"{where}:")
 
 
 def read_entry(directory: Path) -> Entry:
     """Read and validate one entry. InputError for anything that is not as it should be."""
-    directory = Path(os.path.abspath(directory))
-    key = f"{directory.parent.name}/{directory.name}"
-    said = ENTRY_DIRECTORY.fullmatch(directory.name)
+    place = os.path.abspath(directory)
+    track, name = os.path.basename(os.path.dirname(place)), os.path.basename(place)
+    key = f"{track}/{name}"
+    said = ENTRY_DIRECTORY.fullmatch(name)
     if said is None:
         raise InputError(f"`{strict.shown(key)}` is not named as an entry is", "an entry is `track/YYYY-MM-DD_name`")
-    _plain(directory)
-    path = _plain(directory / "entry.toml")
-    facts = parse_entry(strict.read_text(path, "entry", MAX_ENTRY_BYTES), f"entry `{path}`")
-    for name, content, place in (
-        ("track", facts.track, directory.parent.name),
+    _plain(place)
+    path = _plain(f"{place}/entry.toml")
+    facts = parse_entry(strict.read_text(Path(path), "entry", MAX_ENTRY_BYTES), f"entry `{path}`")
+    for what, content, expected in (
+        ("track", facts.track, track),
         ("date", facts.date, said[1]),
         ("name", facts.name, said[2]),
     ):
-        if content != place:
-            raise InputError(f"entry `{path}` says {name} `{content}`; its path says `{strict.shown(place)}`")
+        if content != expected:
+            raise InputError(f"entry `{path}` says {what} `{content}`; its path says `{strict.shown(expected)}`")
     try:
         ruleset = load_ruleset(facts.ruleset)
     except ConfigError as error:
         raise InputError(f"entry `{path}`: {error.message}", error.hint) from error
     if ruleset.track != facts.track:
         raise InputError(f"entry `{path}`: ruleset `{ruleset.name}` is of track `{ruleset.track}`, not `{facts.track}`")
-    if os.path.lexists(directory / "imported.toml"):
-        imported = read_imported(_plain(directory / "imported.toml"))
-        return Entry(key, facts, ruleset, {}, imported, _read_runs(directory, read_imported_run, lambda run: run.seed))
-    records = _read_runs(directory, read_record, lambda record: record.run.seed)
+    if os.path.lexists(f"{place}/imported.toml"):
+        imported = read_imported(Path(_plain(f"{place}/imported.toml")))
+        # Git keeps no empty directory: an import without any seed has none.
+        found = os.path.lexists(f"{place}/runs")
+        runs = _read_runs(place, read_imported_run, lambda run: run.seed) if found else {}
+        return Entry(key, facts, ruleset, {}, imported, runs)
+    records = _read_runs(place, read_record, lambda record: record.run.seed)
     if not records:
-        raise InputError(f"entry `{directory}` has no records", "it has one file `runs/seed_N.toml` for each seed")
+        raise InputError(f"entry `{place}` has no records", "it has one file `runs/seed_N.toml` for each seed")
     return Entry(key, facts, ruleset, records)
 
 
@@ -233,27 +237,33 @@ def read_board(root: Path, track: str | None = None) -> Board:
     return Board(entries, broken)
 
 
-def _read_runs(directory: Path, read: Callable[[Path], T], seed_of: Callable[[T], int]) -> dict[str, T]:
+def _read_runs(place: str, read: Callable[[Path], T], seed_of: Callable[[T], int]) -> dict[str, T]:
     """By file name, sorted by seed."""
-    runs = _plain(directory / "runs")
-    if not runs.is_dir():
-        raise InputError(f"entry `{directory}` has no `runs` directory", "it holds one record for each seed")
+    runs = _plain(f"{place}/runs")
+    if not os.path.isdir(runs):
+        raise InputError(f"entry `{place}` has no `runs` directory", "it holds one record for each seed")
+    try:
+        names = sorted(os.listdir(runs))
+    except OSError as error:
+        raise InputError(f"`{runs}`: {error.strerror or error}", "check the path") from error
     found: dict[int, T] = {}
-    for count, path in enumerate(sorted(runs.iterdir())):
-        match = _SEED_FILE.fullmatch(path.name)
+    for count, name in enumerate(names):
+        match = _SEED_FILE.fullmatch(name)
         if match is None:
-            raise InputError(f"`{runs}` holds `{strict.shown(path.name)}`", "records are named `seed_N.toml`")
+            raise InputError(f"`{runs}` holds `{strict.shown(name)}`", "records are named `seed_N.toml`")
         if count >= MAX_SEEDS:
             raise InputError(f"`{runs}` holds over {MAX_SEEDS} records")
-        record = read(_plain(path))
-        if seed_of(record) != int(match[1]):
-            raise InputError(f"record `{path}` is of seed {seed_of(record)}", "the file is named by its seed")
-        found[seed_of(record)] = record
+        path = Path(_plain(f"{runs}/{name}"))
+        record = read(path)
+        seed = seed_of(record)
+        if seed != int(match[1]):
+            raise InputError(f"record `{path}` is of seed {seed}", "the file is named by its seed")
+        found[seed] = record
     return {f"runs/seed_{seed}.toml": found[seed] for seed in sorted(found)}
 
 
-def _plain(path: Path) -> Path:
+def _plain(path: str) -> str:
     """The path, unless it is a symbolic link: an entry shows nothing that lies outside it."""
-    if path.is_symlink():
+    if os.path.islink(path):
         raise InputError(f"`{path}` is a symbolic link", "an entry holds its own files")
     return path

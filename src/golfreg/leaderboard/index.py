@@ -26,6 +26,8 @@ from golfreg.leaderboard.lines import Line
 INDEX_FORMAT = 1
 MAX_INDEX_BYTES = 1 << 30
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
 
 class Kept(NamedTuple):
     """``names``: of the files, inside the entry, joined by newlines. ``state``: of these files, a digest.
@@ -42,7 +44,7 @@ class Kept(NamedTuple):
 
 def to_text(names: str, state: str, latest: str, line: Line) -> str:
     """One line of the file."""
-    return json.dumps([names, state, latest, *line], ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _encode([names, state, latest, *line])
 
 
 def of_texts(texts: list[str]) -> list[Kept]:
@@ -108,10 +110,9 @@ def made_by() -> str:
                 if file.name.endswith((".py", ".toml")):
                     status = file.stat()
                     seen.append([part, file.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns])
-    for place in sys.path:
-        # The version stands in the name of this directory; importlib.metadata is slow to import.
-        if os.path.isdir(place):
-            seen.append(sorted(name for name in os.listdir(place) if name.startswith("golfreg-")))
+    # The version stands in the name of this directory; importlib.metadata is slow to import.
+    places = {place for place in sys.path if os.path.isdir(place)}
+    seen += sorted({name for place in places for name in os.listdir(place) if name.startswith("golfreg-")})
     return blake2b(json.dumps(seen).encode(), digest_size=16).hexdigest()
 
 

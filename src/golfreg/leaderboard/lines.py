@@ -70,8 +70,6 @@ class Placed(NamedTuple):
 
 def line_of(entry: Entry, now: datetime) -> Line:
     """The line of a valid entry; dates are held against ``now``."""
-    from golfreg.config.record import to_table
-
     facts, figures, parts, imported = entry.facts, entry.figures, entry.parts, entry.imported
     findings = [f for f in entry.findings(now) if f.level != "PASS"]
     first = next(iter(entry.records.values()), None)
@@ -101,7 +99,11 @@ def line_of(entry: Entry, now: datetime) -> Line:
         based_on=list(facts.based_on),
         techniques=list(facts.techniques),
         findings=[{"code": f.code, "level": str(f.level), "message": f.message, "where": f.where} for f in findings],
-        declared=to_table(facts.declared),
+        declared={
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in vars(facts.declared).items()
+            if value is not None
+        },
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from golfreg.rules.figures import mean, sample_std
@@ -14,6 +15,7 @@ RATIO_TOLERANCE = 0.01
 LEAST_PLAUSIBLE = 1.0
 """Bits per byte. Every public score below it rested on a cache of the text, on scored tokens or on miscounted bytes."""
 LEAST_STD = 1e-5
+"""Bits per byte. What is closer was rounded on its way."""
 
 
 @imported_rule("GR631", "every seed's declared score is its log's")
@@ -32,9 +34,11 @@ def headline_score(submission: Submission) -> Iterator[Problem]:
     declared = headline.declared
     if declared is not None and not scores and headline.log is not None and not agrees(declared, headline.log):
         yield Problem(f"{declared:g} bits per byte declared; the only log has {headline.log:.6f}", "headline")
-    if declared is None or not scores or agrees(declared, mean(list(scores.values()))):
+    if declared is None or not scores:
         return
     average = mean(list(scores.values()))
+    if agrees(declared, average) or abs(declared - average) <= LEAST_STD:
+        return
     of = f"the mean of {len(scores)} seeds is" if len(scores) > 1 else "the only seed with a score has"
     one = next((where for where in sorted(scores, key=lambda w: scores[w]) if agrees(declared, scores[where])), None)
     which = ""
@@ -53,7 +57,9 @@ def deviation(submission: Submission) -> Iterator[Problem]:
     if declared is None or actual is None:
         return
     if abs(declared - actual) > max(0.02 * actual, LEAST_STD) and not agrees(declared, actual):
-        yield Problem(f"{declared:g} declared, {actual:.6f} over {len(scores)} seeds", "headline", Level.WARN)
+        of_all = actual * math.sqrt((len(scores) - 1) / len(scores))
+        which = " (of n, not n - 1)" if abs(declared - of_all) <= max(0.01 * of_all, LEAST_STD) else ""
+        yield Problem(f"{declared:g} declared{which}, {actual:.6f} over {len(scores)} seeds", "headline", Level.WARN)
 
 
 @imported_rule("GR634", "nats per token and bits per byte fit the tokenizer")

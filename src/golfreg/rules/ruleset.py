@@ -86,7 +86,7 @@ class RuleScore:
     documents: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        _known(self.windows, ("fixed", "sliding"))
+        _known(self.windows, ("fixed", "sliding", "stateful"))
         _known(self.documents, ("isolated", "stream"))
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import importlib
 import json
+import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from golfreg.config.plan import Plan
 
 PLAN_FILE = "plan.json"
 MODEL_FILE = Path("final_model.golfreg")
+_PR_SET_PDEATHSIG = 1
 _STAGES = {
     "train": "golfreg.train.stage",
     "calibrate": "golfreg.train.calibrate",
@@ -24,7 +28,9 @@ _STAGES = {
 
 
 def run_stage(name: str, work: Path, script: Path, code_bytes: int | None) -> None:
-    """Do it, and leave its result in ``WORK_DIR/NAME.json``."""
+    """Do it, and leave its result in ``WORK_DIR/NAME.json``. Ends with the script, however that ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     plan = strict.build(Plan, json.loads((work / PLAN_FILE).read_text("utf-8")), "the script's settings:")
     job = Job(work, _on_this_machine(plan), code_bytes)
     if name == "score":

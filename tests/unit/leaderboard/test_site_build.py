@@ -28,11 +28,12 @@ from golfreg.leaderboard.rank import rank
 from golfreg.leaderboard.scan import list_board
 from golfreg.leaderboard.site.build import MARKER, build
 from golfreg.leaderboard.site.lines import survey
+from golfreg.leaderboard.site.pages import pull_url, span
 from golfreg.rules.figures import Figures, recompute
 from golfreg.testing.records import changed, example_record
 
 HOSTILE = "<script>alert(1)</script>\"'&{{ 7*7 }}<img src=x onerror=alert(2)>"
-SOURCE = "https://github.com/openai/parameter-golf/pull/1"
+SOURCE = "https://github.com/openai/parameter-golf/tree/main/records/x"
 
 
 def write_run(root, name, *scores, date="2026-05-01", **facts):
@@ -223,7 +224,24 @@ def test_only_https_addresses_become_links(site):
     assert outside == [{"href": "https://example.org/a?b=c", "rel": "noopener nofollow"}]
     assert "javascript:alert(3)" in page.text
     imported = pages(site)[site / "tracks/parameter-golf/2026-04-01_old.html"]
-    assert {a["href"] for a in imported.all("a") if urlparse(a["href"]).scheme} == {SOURCE}
+    pull = "https://github.com/openai/parameter-golf/pull/1"
+    assert {a["href"] for a in imported.all("a") if urlparse(a["href"]).scheme} == {SOURCE, pull}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(45.0, "45 seconds"), (600.5, "600.5 seconds"), (14_400.0, "4 hours"), (31_536_000.0, "365 days")],
+)
+def test_a_limit_is_shown_in_a_unit_that_suits_it(seconds, text):
+    assert " ".join(span(seconds)) == text
+
+
+def test_a_pull_request_is_linked_in_the_repository_of_its_folder_only():
+    facts = {"folder": "x", "pull_request": 7}
+    tree = Source(url="https://github.com/a/b/tree/main/records", **facts)
+    assert pull_url(tree) == "https://github.com/a/b/pull/7"
+    assert pull_url(Source(url="https://example.org/github.com/a/b/", **facts)) == ""
+    assert pull_url(Source(url="https://github.com/a/b/tree/main", folder="x")) == ""
 
 
 def test_an_imported_figure_is_shown_with_its_provenance_and_a_disagreement_is_marked(site):

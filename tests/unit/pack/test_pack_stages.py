@@ -200,6 +200,30 @@ def test_a_quantizer_can_ask_what_its_sections_would_cost(job, quick, monkeypatc
     assert asked[0] - weights_and_header < 100_000
 
 
+def test_a_script_tells_the_quantizer_the_size_that_golfreg_told_it(job, with_plan, monkeypatch):
+    from golfreg.builtin.quantizers.rowwise import RowwiseQuantizer
+
+    asked = []
+    plain = RowwiseQuantizer.quantize
+
+    def asking(self, state, roles, statistics, budget: Budget, config):
+        sections = plain(self, state, roles, statistics, budget, config)
+        asked.append(budget.pack_bytes(sections))
+        return sections
+
+    monkeypatch.setattr(RowwiseQuantizer, "quantize", asking)
+    monkeypatch.setattr(estimate, "counted_modules", lambda: ["golfreg.pack.quantize", "tinyplug.net"])
+    assert estimate.noted_estimate(job.run_dir) is None
+    packed = with_plan(job, limits=Limits(code="packed"))
+    quantize.run(packed)
+    told = estimate.noted_estimate(job.run_dir)
+    quantize.run(dataclasses.replace(packed, code_bytes=told))
+    assert asked[0] == asked[1] > told > 10_000
+    (job.run_dir / estimate.ESTIMATE_FILE).write_text("{}")
+    with pytest.raises(InputError, match="damaged"):
+        estimate.noted_estimate(job.run_dir)
+
+
 def test_a_warning_of_the_quantizer_reaches_the_user(job, with_plan, capsys):
     config = {**job.plan.quantizer.config, "overrides": {"nothing": 8}}
     quantize.run(with_plan(job, quantizer=dataclasses.replace(job.plan.quantizer, config=config)))

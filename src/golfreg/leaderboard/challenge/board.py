@@ -18,27 +18,31 @@ _FOLDER = re.compile(r"\]\((?:[^)\s]*/)?records/[^/)\s]+/([^/)]+)")
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row. ``pulls``, ``folders``: what its links lead to."""
+    """One row. ``pulls``, ``folders``: what its links lead to. ``record``: it stands in the table of records."""
 
     score: float
+    record: bool
     pulls: tuple[int, ...]
     folders: tuple[str, ...]
 
 
 def read_table(path: Path) -> list[TableRow]:
     """Every row with a score of every table that begins `Run | Score | Author`. InputError: no such file."""
-    rows, inside = [], False
+    rows: list[TableRow] = []
+    inside, heading = False, ""
     for line in read_text(path, "README", MAX_README_BYTES).splitlines():
         if _HEAD.match(line):
             inside = True
         elif not line.startswith("|"):
             inside = False
+            heading = line.lower() if line.startswith("#") else heading
         elif inside:
             cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
             if len(cells) >= 6 and _SCORE.fullmatch(cells[1]):
                 links = cells[-1]
                 pulls = tuple(int(number) for number in _PULL.findall(links))
-                rows.append(TableRow(float(cells[1]), pulls, tuple(map(unquote, _FOLDER.findall(links)))))
+                record = "non-record" not in heading and "unlimited" not in heading
+                rows.append(TableRow(float(cells[1]), record, pulls, tuple(map(unquote, _FOLDER.findall(links)))))
     return rows
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from golfreg.config.imported import Count, Measure
 from golfreg.leaderboard.entries import Entry
 from golfreg.leaderboard.render import escape, markdown_table, score_text
-from golfreg.rules.findings import Level
 
 _COLUMNS = ("seed", "bits per byte", "declared", "bytes", "declared bytes", "training s", "scoring s", "steps")
 
 
 def imported_readme(entry: Entry) -> str:
-    """Figures as logged where there is a log, else as declared; what disagrees stands under the table."""
+    """Figures as logged where there is a log, else as declared.
+
+    What the rules find is not repeated here: a rule that is worded anew changes no entry's files.
+    """
     assert entry.imported is not None
     facts, imported, figures = entry.facts, entry.imported, entry.figures
     described, source = imported.described, imported.source
@@ -42,16 +44,10 @@ def imported_readme(entry: Entry) -> str:
         )
     if rows:
         parts.append(markdown_table(_COLUMNS, rows, _COLUMNS))
-    found = [finding for finding in entry.findings() if finding.level is not Level.PASS]
-    if found:
-        parts.append("What disagrees (`docs/rules.md` says what each code means):\n")
-        parts.append(
-            "".join(
-                f"- {finding.code} {finding.level}{' ' + escape(finding.where) if finding.where else ''}: "
-                f"{escape(finding.message)}\n"
-                for finding in found
-            )
-        )
+    parts.append(
+        "`imported.toml` and `runs/` hold each figure by where it comes from. "
+        "`golfreg leaderboard check` says where they disagree.\n"
+    )
     return "\n".join(parts)
 
 

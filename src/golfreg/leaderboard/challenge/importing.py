@@ -20,7 +20,7 @@ from golfreg.leaderboard.challenge import tolerant
 from golfreg.leaderboard.challenge.board import TableRow, row_of
 from golfreg.leaderboard.challenge.entry_readme import imported_readme
 from golfreg.leaderboard.challenge.files import MAX_JSON_BYTES, RecordFiles
-from golfreg.leaderboard.challenge.folder import RecordFolder, is_challenge_folder, read_folder
+from golfreg.leaderboard.challenge.folder import NON_RECORD, RECORD, RecordFolder, is_challenge_folder, read_folder
 from golfreg.leaderboard.challenge.folder_rules import kept_findings
 from golfreg.leaderboard.challenge.submission import declared_of
 from golfreg.leaderboard.challenge.supplement import Supplement, Supplements
@@ -182,8 +182,9 @@ def _copies(folders: Sequence[RecordFolder]) -> dict[Path, list[KeptFinding]]:
 def _entry(folder: RecordFolder, options: Options, copies: Sequence[KeptFinding], taken: set[str]) -> Entry:
     declared, runs = folder.declared, folder.runs
     more = options.supplements.folders.get(folder.path.name, Supplement())
-    ruleset = load_ruleset(options.track or folder.track)
     row = row_of(list(options.table), folder.path.name, more.pull_request)
+    track = folder.track if row is None else RECORD if row.record else NON_RECORD
+    ruleset = load_ruleset(options.track or track)
     imported = _imported(folder, options, more, row, copies)
     day = declared.day or folder.day
     if not day:

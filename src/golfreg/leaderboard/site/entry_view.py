@@ -160,7 +160,7 @@ def _facts(entry: Entry) -> list[tuple[str, list[tuple[str, str]]]]:
     """Titled lists of facts. Of several seeds, the first; what differs between them is a finding."""
     if entry.imported is not None:
         described = [(k.replace("_", " "), v) for k, v in to_table(entry.imported.described).items() if v]
-        return [("As described by its author", described)] if described else []
+        return [("As described", described)] if described else []
     record = next(iter(entry.records.values()))
     run, data = record.run, record.data
     return [

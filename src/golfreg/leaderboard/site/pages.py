@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from golfreg.config.imported import Source
 from golfreg.leaderboard.entries import Entry
 from golfreg.leaderboard.site.charts import Chart
 from golfreg.leaderboard.site.entry_view import entry_view
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 _LINK = re.compile(r"https://[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?(?:/[A-Za-z0-9./_%#?=&:@+~-]{0,480})?")
+_REPOSITORY = re.compile(r"https://github\.com/[A-Za-z0-9._-]+/[A-Za-z0-9._-]+/")
 NEWEST = 8
 MOST_CHOICES = 12
 """A filter with more choices than this is no help."""
@@ -111,7 +113,7 @@ class Pages:
             lstrip_blocks=True,
             finalize=printable,
         )
-        environment.filters |= {"n": number, "f": fixed, "is_link": is_link}
+        environment.filters |= {"n": number, "f": fixed, "is_link": is_link, "span": span, "pull_url": pull_url}
         environment.globals |= {
             "site_title": self.title,
             "base_url": self.base_url,
@@ -138,6 +140,18 @@ def printable(value: Any) -> Any:
 def is_link(url: str) -> bool:
     """Whether a text is an https address that may become a link."""
     return _LINK.fullmatch(url) is not None
+
+
+def pull_url(source: Source) -> str:
+    """The pull request's address, of the repository that the folder lies in; empty where it is not known."""
+    repository = _REPOSITORY.match(source.url)
+    return f"{repository[0]}pull/{source.pull_request}" if repository and source.pull_request else ""
+
+
+def span(seconds: float) -> tuple[str, str]:
+    """A length of time as a number and its unit: seconds up to an hour, then hours, then days."""
+    unit, length = ("seconds", 1) if seconds <= 3_600 else ("hours", 3_600) if seconds <= 172_800 else ("days", 86_400)
+    return f"{seconds / length:,.1f}".removesuffix(".0"), unit
 
 
 def number(value: int | None) -> str:

@@ -12,8 +12,10 @@ from golfreg.leaderboard.challenge.importing import Options, entry_files, plan_i
 from golfreg.leaderboard.challenge.supplement import read_supplements
 from golfreg.leaderboard.entries import read_board, read_entry
 from golfreg.leaderboard.rank import rank
+from golfreg.rules.findings import Level
 
 TABLE = """\
+## Leaderboard
 | Run | Score | Author | Summary | Date | Info |
 |-----|------:|--------|---------|------|------|
 | Tiny | 1.2010 | A | x | 2026-04-01 | [info](records/track_10min_16mb/2026-04-01_Tiny/README.md) |
@@ -21,6 +23,11 @@ TABLE = """\
 | broken | x | A |
 
 | 1 | 2 |
+
+#### Unlimited Compute & Non-record
+| Run | Score | Author | Summary | Date | Info |
+|-----|------:|--------|---------|------|------|
+| Third | 1.4 | A | x | 2026-04-01 | [info](https://github.com/o/p/pull/9) |
 """
 
 
@@ -117,9 +124,10 @@ def test_a_broken_submission_with_good_logs_is_imported_with_the_finding(make_fo
 def test_a_row_of_the_challenges_table_is_accepted_and_keeps_its_rank(make_folder, tmp_path):
     (tmp_path / "README.md").write_text(TABLE)
     rows = read_table(tmp_path / "README.md")
-    assert [(row.score, row.pulls, row.folders) for row in rows] == [
-        (1.201, (), ("2026-04-01_Tiny",)),
-        (1.3, (7, 8), ()),
+    assert [(row.score, row.record, row.pulls, row.folders) for row in rows] == [
+        (1.201, True, (), ("2026-04-01_Tiny",)),
+        (1.3, True, (7, 8), ()),
+        (1.4, False, (9,), ()),
     ]
     assert row_of(rows, "x", 7) is rows[1]
     assert row_of(rows, "x", 8) is None
@@ -130,7 +138,7 @@ def test_a_row_of_the_challenges_table_is_accepted_and_keeps_its_rank(make_folde
     for status_from, wanted in ((rows, 1), ((), None)):
         ((row,),) = rank([one_entry(folder, tmp_path, table=status_from)]).values()
         assert row.rank == wanted
-        assert row.count("FAIL") == 1
+        assert row.count(Level.FAIL) == 1
 
 
 def test_lineage_links_entries_and_never_a_later_one(make_folder, tmp_path):

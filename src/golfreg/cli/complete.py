@@ -1,0 +1,66 @@
+"""What the shell offers after TAB: components, recipes, corpora, rulesets and tracks. ``golfreg --install-completion``.
+
+Each takes what was typed so far and gives (value, help). Nothing heavy is imported, and nothing
+that is wrong with a plugin or a leaderboard is said here: there is just less to offer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+Offered = list[tuple[str, str]]
+
+
+def components(kind: str | None) -> Callable[[str], Offered]:
+    """Names of the components of a kind; of every kind if None."""
+
+    def complete(incomplete: str) -> Offered:
+        from golfreg.api import KINDS
+        from golfreg.registry.host import get_host
+
+        found = [component for each in KINDS if kind in (None, each) for component in get_host().of_kind(each)]
+        return _matching(((c.name, c.descriptor.summary) for c in found), incomplete)
+
+    return complete
+
+
+def corpora(incomplete: str) -> Offered:
+    """Corpora by name; after a colon the shell's own completion of paths goes on."""
+    return components("corpus")(incomplete)
+
+
+def kinds(incomplete: str) -> Offered:
+    """Kinds of component."""
+    from golfreg.api import KINDS
+
+    return _matching(((kind, "") for kind in KINDS), incomplete)
+
+
+def recipes(incomplete: str) -> Offered:
+    """Shipped recipes."""
+    from golfreg.runner.recipes import list_recipes
+
+    return _matching(((name, "") for name in list_recipes()), incomplete)
+
+
+def rulesets(incomplete: str) -> Offered:
+    """Rulesets with what each is for."""
+    from golfreg.rules.ruleset import list_rulesets, load_ruleset
+
+    return _matching(((name, load_ruleset(name).summary) for name in list_rulesets()), incomplete)
+
+
+def tracks(incomplete: str) -> Offered:
+    """Tracks of the leaderboard in the working directory, and those of the rulesets."""
+    from golfreg.rules.ruleset import list_rulesets, load_ruleset
+
+    here = Path("leaderboard")
+    found = [path.name for path in here.iterdir() if path.is_dir()] if here.is_dir() else []
+    found += [load_ruleset(name).track for name in list_rulesets()]
+    return _matching(((name, "") for name in sorted(set(found)) if not name.startswith(".")), incomplete)
+
+
+def _matching(offered: Iterable[tuple[str, str]], incomplete: str) -> Offered:
+    kept = {name: text for name, text in offered if name.startswith(incomplete)}
+    return [(name, kept[name]) for name in sorted(kept)]
