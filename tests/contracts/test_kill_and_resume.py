@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -106,6 +107,10 @@ def test_sigkill_around_each_write_changes_nothing(
     assert resumed.returncode == 0, resumed.stderr
     assert digest(runs) == never_killed
     assert not list(run_dir.rglob("*.tmp")), "a half-written file was left behind"
+    log = [json.loads(line) for line in (run_dir / "observers" / "jsonl" / "events.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in log if line["event"] == "step"] == list(range(1, int(STEPS) + 1))
+    assert [line["event"] for line in log].count("record") == 1
+    assert len({line["stage"] for line in log if line["event"] == "stage"}) == 5
 
 
 @pytest.mark.slow

@@ -15,6 +15,8 @@ import pytest
 
 from tests.conftest import TINY, Golfreg
 
+OBSERVERS = Path(__file__).parents[1] / "plugins" / "observers"
+
 
 def tail(text: str) -> str:
     """The last line that says what went wrong, for messages of assertions."""
@@ -28,10 +30,10 @@ RUN = ("run", "--arch=mamba3", "--codec=lzma", "--steps=4", "--seed=5", *TINY)
 def finished(
     tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Path, cache: Path
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """The directory of one run, and what the program printed."""
+    """The directory of one run that nobody was told of, and what the program printed."""
     here = tmp_path_factory.mktemp("finished")
     done = subprocess.run(
-        [sys.executable, "-m", "golfreg", *RUN, f"--corpus=jsonl:{tiny_corpus}"],
+        [sys.executable, "-m", "golfreg", *RUN, f"--corpus=jsonl:{tiny_corpus}", "--set=observers=[]"],
         cwd=here,
         env={**os.environ, "GOLFREG_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -54,13 +56,40 @@ def test_run_prints_where_the_bytes_and_seconds_went(finished: tuple[Path, subpr
     assert (run_dir / "artifact.golfreg").stat().st_size == sizes["total_bytes"] == table["artifact"]["bytes"]
 
 
-def test_the_same_seed_gives_the_same_bytes(
-    golfreg: Golfreg, tiny_corpus: Path, finished: tuple[Path, subprocess.CompletedProcess[str]]
+def test_the_same_seed_gives_the_same_bytes_whoever_is_told(
+    golfreg: Golfreg, tiny_corpus: Path, tmp_path: Path, finished: tuple[Path, subprocess.CompletedProcess[str]]
 ) -> None:
-    done = golfreg(*RUN, f"--corpus=jsonl:{tiny_corpus}", "--json")
+    observers = [f"--observer={name}" for name in ("jsonl", "prints", "keeps", "raises")]
+    done = golfreg(*RUN, f"--corpus=jsonl:{tiny_corpus}", "--json", *observers, PYTHONPATH=str(OBSERVERS))
     assert done.returncode == 0, tail(done.stderr)
-    first = tomllib.loads((finished[0] / "record.toml").read_text())
-    assert json.loads(done.stdout)["artifact"]["sha256"] == first["artifact"]["sha256"]
+    record = json.loads(done.stdout)
+    run_dir = tmp_path / Path(record["files"]["record"]).parent
+    untold = tomllib.loads((finished[0] / "record.toml").read_text())
+    assert not (finished[0] / "observers").exists()
+    assert record["artifact"] == untold["artifact"]
+    assert (record["sizes"], record["run"]["spec_digest"]) == (untold["sizes"], untold["run"]["spec_digest"])
+    for stage in ("train", "quantize", "pack"):
+        loaded = [
+            tomllib.loads((d / "stages" / f"{stage}.toml").read_text())["modules"] for d in (run_dir, finished[0])
+        ]
+        assert loaded[0] == loaded[1]
+    assert done.stderr.count("observer `raises` of golfreg-observers 1.14: LookupError") == 1
+    assert "Traceback" not in done.stderr
+    check_told(run_dir / "observers", record["score"]["bits_per_byte"])
+
+
+def check_told(observers: Path, bits_per_byte: float) -> None:
+    """The log and the plugin's observer were told the whole run, in order."""
+    stages = ["data", "train", "quantize", "pack", "score"]
+    log = [json.loads(line) for line in (observers / "jsonl" / "events.jsonl").read_text().splitlines()]
+    assert [line["stage"] for line in log if line["event"] == "stage"] == stages
+    assert [line["step"] for line in log if line["event"] == "step"] == [1, 2, 3, 4]
+    assert (log[0]["event"], log[-1]["record"]["score"]["bits_per_byte"]) == ("start", bits_per_byte)
+    kept = [json.loads(line) for line in (observers / "keeps" / "told.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in kept if event["event"] not in ("metrics", "note")] == [
+        "open", *(["stage"] * len(stages)), "record",
+    ]  # fmt: skip
+    assert [step["step"] for event in kept if event["event"] == "metrics" for step in event["steps"]] == [1, 2, 3, 4]
 
 
 def test_state_carried_from_window_to_window_scores_as_one_window_over_everything(
@@ -101,10 +130,15 @@ def test_a_dry_run_shows_the_origin_of_every_value_and_makes_nothing(golfreg: Go
     assert "GOLFREG_TRAIN__STEPS" in lines["train.steps"]
     assert "--seed" in lines["seed"]
     assert "pattern mamba3" in lines["architecture.mixer"]
+    assert "golfreg.builtin.observers.jsonl:jsonl" in lines["observer"]
+    assert "default" in lines["observers"]
+    assert "default" in lines["observer.jsonl.every_steps"]
     assert "1,2" in done.stdout
     assert not (tmp_path / "runs").exists()
     as_json = golfreg("run", "--dry-run", "--json")
-    assert json.loads(as_json.stdout)["parameters"] > 1_000_000
+    document = json.loads(as_json.stdout)
+    assert document["parameters"] > 1_000_000
+    assert [(o["name"], o["config"]) for o in document["observers"]] == [("jsonl", {"every_steps": 1})]
 
 
 def test_over_the_cap_is_exit_1_with_the_numbers(golfreg: Golfreg, tiny_corpus: Path) -> None:
@@ -137,6 +171,8 @@ def test_a_diverged_run_stops_with_the_step_and_keeps_a_checkpoint(
         (["--codec=lzmaa"], "codec `lzmaa` is not registered", "did you mean `lzma`"),
         (["--arch=mamba"], "architecture `mamba`", "mamba3"),
         (["--set=mixer.d_stat=1"], "d_stat", "d_state"),
+        (["--observer=jsonll"], "observer `jsonll` is not registered", "did you mean `jsonl`"),
+        (["--set=observer.jsonl.every=2"], "observer `jsonl` has no setting `every`", "every_steps"),
         (["--set=train.steps=many"], "train.steps", "train.steps = 3"),
         (["--recipe=smokey"], "smokey", "smoke"),
         (["--recipe=missing.toml"], "missing.toml", "path"),
@@ -147,6 +183,7 @@ def test_a_diverged_run_stops_with_the_step_and_keeps_a_checkpoint(
         (["--seeds=1,x"], "--seeds", "1,2,3"),
         (["--resume=nowhere"], "nowhere", "path"),
         (["--resume=nowhere", "--codec=zlib"], "--codec", "leave them out"),
+        (["--resume=nowhere", "--observer=jsonl"], "--observer", "leave them out"),
         (["--device=cuda"], "no GPU", "--device cpu"),
         (["--nonsense"], "nonsense", ""),
     ],

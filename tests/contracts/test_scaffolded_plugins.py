@@ -28,6 +28,7 @@ CHANGES = {
     "op": ("mixer.py", "longest: float = 64.0", "longest: float = 32.0"),
     "kernel": ("plugin.py", 'summary="computes again', 'summary="mine: computes again'),
     "corpus": ("plugin.py", 'summary="text files', 'summary="mine: text files'),
+    "observer": ("observer.py", "every_steps: int = 1", "every_steps: int = 2"),
 }
 QUICK = {"codec", "mixer"}
 UNTESTED = {"mixer"}
@@ -95,7 +96,11 @@ def test_a_new_plugin_is_changed_installed_checked_run_and_uninstalled(
     tiny = TINY if kind != "corpus" else [setting for setting in TINY if "tokenizer" not in setting]
     done(fresh(*run, "--steps=2", *data, *tiny, *(HEADS if kind == "architecture" else [])))
     (path,) = tmp_path.glob("runs/*/record.toml")
-    assert distribution in used(kind, name, tomllib.loads(path.read_text("utf-8")))
+    if kind == "observer":
+        table = (path.parent / "observers" / name / "steps.csv").read_text("utf-8").splitlines()
+        assert [row.partition(",")[0] for row in table] == ["step", "2"]
+    else:
+        assert distribution in used(kind, name, tomllib.loads(path.read_text("utf-8")))
 
     done(fresh("pip", "uninstall", "--yes", distribution))
     assert distribution not in done(fresh("golfreg", "plugins", "list"))

@@ -13,7 +13,18 @@ nothing heavier, states ``GOLFREG_API = 1``, and yields descriptors from hooks n
         yield Codec(name="mine", summary="my codec", target="my_package.codec:my_codec")
 """
 
-from golfreg.api.descriptors import KINDS, Architecture, Codec, Component, Corpus, Kernel, Mixer, Op, Quantizer
+from golfreg.api.descriptors import (
+    KINDS,
+    Architecture,
+    Codec,
+    Component,
+    Corpus,
+    Kernel,
+    Mixer,
+    Observer,
+    Op,
+    Quantizer,
+)
 from golfreg.api.errors import (
     AnswerIsNo,
     ConfigError,
@@ -64,6 +75,7 @@ __all__ = [
     "Kernel",
     "Layout",
     "Mixer",
+    "Observer",
     "Op",
     "PluginError",
     "Quantizer",

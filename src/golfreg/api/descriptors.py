@@ -106,4 +106,13 @@ class Corpus(Component):
     shards: bool = False
 
 
-KINDS: dict[str, type[Component]] = {c.kind: c for c in (Architecture, Mixer, Quantizer, Codec, Op, Kernel, Corpus)}
+@dataclass(frozen=True, kw_only=True)
+class Observer(Component):
+    """Is told what happens in a run; no part of it."""
+
+    kind = "observer"
+
+
+KINDS: dict[str, type[Component]] = {
+    c.kind: c for c in (Architecture, Mixer, Quantizer, Codec, Op, Kernel, Corpus, Observer)
+}

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from golfreg.api.observer import ObservedRun
+
 
 @runtime_checkable
 class ArchitectureTarget(Protocol):
@@ -163,3 +165,34 @@ class FetchableCorpus(Protocol):
     def stocks(self, cache_dir: Path) -> Sequence[Stock]:
         """Each argument that can be fetched, and what of it is here. Uses no network."""
         ...
+
+
+class Observation(Protocol):
+    """An observer of one run. Both methods are called from one thread, that of ``open``.
+
+    It may have ``told_step``, an int, looked at once: the last step that it still holds. It is told on
+    after that one. Without it golfreg's own note counts, which knows nothing of what a library had not
+    yet written when golfreg was killed.
+    """
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """One event of ``golfreg.api.observer``, a value of its own to keep or change."""
+        ...
+
+    def close(self) -> None:
+        """The last call: write what is left and let go of everything, within ten seconds."""
+        ...
+
+
+@runtime_checkable
+class ObserverTarget(Protocol):
+    """Is told what happens in a run, in the launcher's process, in a thread of its own.
+
+    Nothing waits for it but, ten seconds at most, the end of the run. What it raises is one warning
+    to the user, and it is told nothing more; the run goes on. It uses no network unless its
+    ``Config`` says so.
+    """
+
+    Config: type
+
+    def open(self, run: ObservedRun, config: Any) -> Observation: ...

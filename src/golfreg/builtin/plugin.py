@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from golfreg.api import Architecture, Codec, Corpus, Kernel, Mixer, Op, Quantizer, hookimpl
+from golfreg.api import Architecture, Codec, Corpus, Kernel, Mixer, Observer, Op, Quantizer, hookimpl
 
 GOLFREG_API = 1
 
@@ -124,4 +124,13 @@ def golfreg_corpora() -> Iterator[Corpus]:
         target="golfreg.builtin.corpora.shards:shards",
         argument="DIR",
         shards=True,
+    )
+
+
+@hookimpl
+def golfreg_observers() -> Iterator[Observer]:
+    yield Observer(
+        name="jsonl",
+        summary="the run's log: one JSON object an event, in a file of the run directory",
+        target="golfreg.builtin.observers.jsonl:jsonl",
     )

@@ -29,7 +29,9 @@ app = typer.Typer(
 Kind = Annotated[
     str | None,
     typer.Option(
-        "--kind", autocompletion=complete.kinds, help="architecture, mixer, quantizer, codec, op, kernel or corpus."
+        "--kind",
+        autocompletion=complete.kinds,
+        help="architecture, mixer, quantizer, codec, op, kernel, corpus or observer.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -50,6 +50,14 @@ def run(
     windows: Annotated[
         str | None, typer.Option(help="Scoring windows: `fixed`, `sliding:STRIDE` or `stateful[:CONTEXT]`.")
     ] = None,
+    observer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--observer",
+            help="Who is told of the run. May be repeated. [default: jsonl]",
+            autocompletion=complete.components("observer"),
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of one run.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds of several runs: `1,2,3`.")] = None,
     sets: Annotated[
@@ -83,6 +91,7 @@ def run(
             ("train.steps", "--steps", steps),
             ("score.windows", "--windows", windows),
             ("seed", "--seed", seed),
+            ("observers", "--observer", observer or None),
         )
         if value is not None
     }
@@ -102,7 +111,7 @@ def run(
 
     many = _seeds(seeds, seed)
     # What is misspelt is said at once, before torch is imported to look for a GPU.
-    check_names(load_spec(find_recipe(recipe) if recipe else None, os.environ, sets or [], flags).spec)
+    check_names(load_spec(find_recipe(recipe) if recipe else None, os.environ, sets or [], flags))
     path, why = choose_recipe(recipe, device)
     if not as_json:
         out.talk(why)
@@ -137,7 +146,7 @@ def _run_one(out: Out, loaded: Loaded, seed: int, runs: Path | None) -> tuple[Pa
     from golfreg.runner.plan import make_plan
 
     planned = make_plan(replace(loaded, spec=replace(loaded.spec, seed=seed)))
-    run_dir = rundir.create(rundir.runs_root(runs), planned.plan)
+    run_dir = rundir.create(rundir.runs_root(runs), planned.plan, planned.observers)
     out.talk(f"run directory: {run_dir}")
     for warning in planned.warnings:
         out.warn(warning)
@@ -159,7 +168,7 @@ def _watch(out: Out, run_dir: Path, plan: Any) -> RunRecord:
 
 
 def _show_plan(out: Out, loaded: Loaded) -> None:
-    from golfreg.config.plan import plan_to_dict
+    from golfreg.config.plan import plain_values, plan_to_dict
     from golfreg.runner.plan import make_plan
 
     planned = make_plan(loaded)
@@ -167,6 +176,7 @@ def _show_plan(out: Out, loaded: Loaded) -> None:
         out.json(
             {
                 "plan": plan_to_dict(planned.plan),
+                "observers": [plain_values(vars(c)) for c in planned.observers],
                 "origins": planned.origins,
                 "parameters": planned.parameters,
                 "flops_per_token": planned.flops_per_token,
@@ -181,7 +191,7 @@ def _show_plan(out: Out, loaded: Loaded) -> None:
 
 def _plan_tables(out: Out, planned: Planned) -> None:
     plan = planned.plan
-    chosen = [plan.architecture, *plan.mixers.values(), plan.quantizer, plan.codec, plan.corpus]
+    chosen = [plan.architecture, *plan.mixers.values(), plan.quantizer, plan.codec, plan.corpus, *planned.observers]
     rows = [(c.kind, c.name, f"{c.distribution} {c.version}", c.reason or c.target) for c in chosen]
     rows += [("kernel", f"{op}: {k.name}", f"{k.distribution} {k.version}", k.reason) for op, k in plan.kernels.items()]
     out.table(("kind", "name", "from", "target or reason"), rows, "Components")

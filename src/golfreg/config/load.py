@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from golfreg.api.errors import ConfigError, nearest
 from golfreg.config import strict
+from golfreg.config.observing import NAMES, ObservedSpec, observer_names
 from golfreg.config.spec import SPEC_SCHEMA, RunSpec
 
 MAX_RECIPE_BYTES = 1_000_000
@@ -35,10 +36,15 @@ DEFAULT = Origin(0, "default")
 
 @dataclass(frozen=True)
 class Loaded:
-    """A spec, and for each dotted key that was set anywhere, where."""
+    """A spec, and for each dotted key that was set anywhere, where.
+
+    ``observers``, ``observer``: see ``golfreg.config.observing``; they are no part of the spec.
+    """
 
     spec: RunSpec
     origins: dict[str, Origin]
+    observers: tuple[str, ...] = ObservedSpec.observers
+    observer: dict[str, Any] = field(default_factory=dict)
 
     def origin(self, key: str) -> Origin:
         return self.origins.get(key, DEFAULT)
@@ -54,7 +60,7 @@ def load_spec(
 
     Raises ConfigError for an unknown key (with the nearest one), a wrong type or a malformed value.
     """
-    spec = RunSpec()
+    spec = ObservedSpec()
     origins: dict[str, Origin] = {}
     layers: list[tuple[Origin, dict[str, Any]]] = []
     if recipe is not None:
@@ -72,7 +78,7 @@ def load_spec(
         layers.append((Origin(4, flag), nest(key, value)))
     for origin, layer in layers:
         spec = _apply(spec, layer, "", origin, origins)
-    return Loaded(spec, origins)
+    return Loaded(spec.run_spec(), origins, spec.observers, spec.observer)
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
@@ -106,7 +112,7 @@ def unknown_key(key: str, known: Iterable[str], where: str) -> ConfigError:
 
 
 def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str]]:
-    top = {f.name for f in fields(RunSpec)}
+    top = {f.name for f in fields(ObservedSpec)}
     found = []
     for name, text in sorted(environment.items()):
         if not name.startswith(ENVIRONMENT_PREFIX) or name in OTHER_VARIABLES:
@@ -156,6 +162,8 @@ def _merge(
 
 def check_type(value: Any, expected: Any, key: str, where: str) -> Any:
     """The value as ``str``, ``int``, ``float`` (an integer will do) or ``bool``, or a ConfigError."""
+    if expected == NAMES:
+        return observer_names(value, key, where)
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not expected:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from golfreg.api import Architecture, Codec, Component, Corpus, Kernel, Mixer, Op, Quantizer
+from golfreg.api import Architecture, Codec, Component, Corpus, Kernel, Mixer, Observer, Op, Quantizer
 from golfreg.api.markers import hookspec
 
 
@@ -175,6 +175,26 @@ def golfreg_corpora() -> Iterable[Corpus]:  # type: ignore[empty-body]
     """
 
 
+@hookspec
+def golfreg_observers() -> Iterable[Observer]:  # type: ignore[empty-body]
+    """Yield observers: each is told what happens in a run, and is no part of it.
+
+    Example::
+
+        from golfreg.api import Observer, hookimpl
+
+        GOLFREG_API = 1
+
+        @hookimpl
+        def golfreg_observers():
+            yield Observer(
+                name="bell",
+                summary="rings when a run is done",
+                target="golfreg_bell.observer:bell",
+            )
+    """
+
+
 HOOKS: dict[str, type[Component]] = {
     "golfreg_architectures": Architecture,
     "golfreg_mixers": Mixer,
@@ -183,5 +203,6 @@ HOOKS: dict[str, type[Component]] = {
     "golfreg_ops": Op,
     "golfreg_kernels": Kernel,
     "golfreg_corpora": Corpus,
+    "golfreg_observers": Observer,
 }
 """Each hook and the descriptor that it yields."""

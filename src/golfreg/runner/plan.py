@@ -27,6 +27,7 @@ from golfreg.registry.records import Registered
 from golfreg.registry.resolve import load, resolve
 from golfreg.registry.settings import config_values, make_config
 from golfreg.rules.ruleset import load_ruleset
+from golfreg.runner.observing import check_observers, unused_observers
 from golfreg.runner.settings import component_settings, unused_tables
 from golfreg.score.windows import parse_windows
 
@@ -44,11 +45,13 @@ class Planned:
     parameters: int | None
     flops_per_token: int | None
     warnings: list[str]
+    observers: list[Chosen]
+    """Who is told of the run; the plan knows nothing of them."""
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Every setting with its value and origin."""
         plan = self.plan
-        tables: dict[str, Mapping[str, Any]] = {
+        tables: dict[str, dict[str, Any]] = {
             "": {"ruleset": plan.spec.ruleset, "seed": plan.spec.seed},
             **{f"{name}.": asdict(getattr(plan.spec, name)) for name in ("components", "data", "train", "score")},
             "architecture.": plan.architecture.config,
@@ -56,6 +59,8 @@ class Planned:
             "quantizer.": plan.quantizer.config,
             "codec.": plan.codec.config,
         }
+        tables[""]["observers"] = ",".join(c.name for c in self.observers) or "none"
+        tables |= {f"observer.{c.name}.": c.config for c in self.observers}
         return [
             (prefix + key, str(value), self.origins.get(prefix + key, "default"))
             for prefix, table in tables.items()
@@ -69,6 +74,7 @@ def make_plan(loaded: Loaded) -> Planned:
     origins = {key: origin.text for key, origin in loaded.origins.items()}
     ruleset = load_ruleset(spec.ruleset)
     check_ranges(spec)
+    check_observers(loaded)
     device, dtype = resolve_device(spec.train.device, spec.train.dtype)
 
     architecture = resolve("architecture", spec.components.architecture)
@@ -80,7 +86,7 @@ def make_plan(loaded: Loaded) -> Planned:
         mixer = resolve("mixer", name)
         mixers[name] = choose(loaded, mixer, origins, f"mixer.{name}.", flat=position == 0)
         ops.update({op: plain_choice(resolve("op", op)) for op in mixer.descriptor.ops})  # type: ignore[attr-defined]
-    warnings = unused_tables(loaded, set(mixers))
+    warnings = unused_tables(loaded, set(mixers)) + unused_observers(loaded)
     static = static_arguments((chosen.load(), chosen.make_config()) for chosen in mixers.values())
     kernels = choose_kernels({op: static.get(op, []) for op in ops}, spec.components.kernel, device, dtype)
 
@@ -136,7 +142,10 @@ def make_plan(loaded: Loaded) -> Planned:
     )
     plan = replace(plan, spec_digest=digest(plan))
     parameters, flops = count(plan, target, config)
-    return Planned(plan, origins, parameters, flops, warnings)
+    observers = [
+        choose(loaded, resolve("observer", name), origins, f"observer.{name}.", flat=False) for name in loaded.observers
+    ]
+    return Planned(plan, origins, parameters, flops, warnings, observers)
 
 
 def choose(loaded: Loaded, component: Registered, origins: dict[str, str], prefix: str, *, flat: bool = True) -> Chosen:

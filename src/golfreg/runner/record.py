@@ -86,7 +86,7 @@ def make_record(run_dir: Path, plan: Plan, results: dict[str, dict[str, Any]], n
             op: KernelFacts(kernel=k.name, reason=k.reason, distribution=k.distribution, version=k.version)
             for op, k in plan.kernels.items()
         },
-        settings=_settings(plan),
+        settings=settings_of(plan),
     )
 
 
@@ -99,7 +99,7 @@ def _slug(plan: Plan) -> str:
     return f"{plan.architecture.name}-{plan.quantizer.name}-{plan.codec.name}"
 
 
-def _settings(plan: Plan) -> dict[str, Any]:
+def settings_of(plan: Plan) -> dict[str, Any]:
     """The spec with every component's full configuration: what a recipe needs to repeat the run."""
     spec = asdict(plan.spec)
     spec["architecture"] = plan.architecture.config

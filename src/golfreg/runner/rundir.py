@@ -2,6 +2,8 @@
 
 =====================  ==================================================
 plan.toml              the plan, written once
+observers.toml         who is told of the run
+observers/NAME/        what the observer of that name writes
 stages/STAGE.toml      result of a finished stage; a stage without one is run (again)
 logs/STAGE.log         its standard error
 model.safetensors      trained weights
@@ -19,7 +21,7 @@ import fcntl
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +31,8 @@ import tomli_w
 
 from golfreg.api.errors import EnvironmentFault, InputError
 from golfreg.config.job import write_whole
-from golfreg.config.plan import Plan, plan_to_dict
+from golfreg.config.observing import write_observers
+from golfreg.config.plan import Chosen, Plan, plan_to_dict
 
 
 def runs_root(given: Path | None = None) -> Path:
@@ -37,8 +40,8 @@ def runs_root(given: Path | None = None) -> Path:
     return given or Path(os.environ.get("GOLFREG_RUNS") or "runs")
 
 
-def create(root: Path, plan: Plan) -> Path:
-    """Make a new run directory with its plan. EnvironmentFault where it cannot be written."""
+def create(root: Path, plan: Plan, observers: Sequence[Chosen] = ()) -> Path:
+    """Make a new run directory with its plan and observers. EnvironmentFault where it cannot be written."""
     now = datetime.now(UTC)
     parts = (plan.architecture.name, plan.codec.name, f"s{plan.spec.seed}")
     stem = f"{now:%Y%m%d-%H%M%S}-" + re.sub(r"[^\w.-]", "_", "-".join(parts))
@@ -56,6 +59,8 @@ def create(root: Path, plan: Plan) -> Path:
             ) from error
         (directory / "stages").mkdir()
         (directory / "logs").mkdir()
+        if observers:
+            write_observers(directory, list(observers))
         write_whole(directory / "plan.toml", tomli_w.dumps(plan_to_dict(plan)).encode())
         return directory
     raise EnvironmentFault(f"`{root}` has a thousand runs of this second", "wait a second")

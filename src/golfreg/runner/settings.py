@@ -12,11 +12,11 @@ from typing import Any
 
 from golfreg.api import Component
 from golfreg.config.load import DEFAULT, Loaded, Origin, unknown_key
-from golfreg.config.spec import RunSpec
 from golfreg.registry.host import get_host
 from golfreg.registry.records import Registered
 from golfreg.registry.resolve import resolve
 from golfreg.rules.ruleset import load_ruleset
+from golfreg.runner.observing import check_observers
 
 
 def component_settings(
@@ -24,7 +24,7 @@ def component_settings(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Values for a component's ``Config`` and the origin of each. ``flat``: the kind's flat keys are for it."""
     kind, descriptor = component.kind, component.descriptor
-    table: Mapping[str, Any] = getattr(loaded.spec, kind)
+    table: Mapping[str, Any] = loaded.observer if kind == "observer" else getattr(loaded.spec, kind)
     relatives = {c.name for c in get_host().of_kind(kind) if c.target == component.target}
     names = {c.name for c in get_host().of_kind(kind)}
     candidates: list[tuple[int, int, str, Any, str]] = [
@@ -50,9 +50,11 @@ def component_settings(
     return values, origins
 
 
-def check_names(spec: RunSpec) -> None:
-    """Raise for a component or ruleset that nobody provides, importing no target."""
+def check_names(loaded: Loaded) -> None:
+    """Raise for a component, observer or ruleset that nobody provides, importing no target."""
+    spec = loaded.spec
     load_ruleset(spec.ruleset)
+    check_observers(loaded)
     for kind in ("architecture", "quantizer", "codec", "corpus"):
         resolve(kind, getattr(spec.components, kind).partition(":")[0])
 

@@ -22,7 +22,7 @@ Argument = str | Callable[[Path], str] | None
 
 _MODULES = {
     "architecture": "architectures", "mixer": "mixers", "quantizer": "quantizers", "codec": "codecs",
-    "op": "ops", "kernel": "kernel_graphs", "corpus": "corpora",
+    "op": "ops", "kernel": "kernel_graphs", "corpus": "corpora", "observer": "observers",
 }  # fmt: skip
 
 

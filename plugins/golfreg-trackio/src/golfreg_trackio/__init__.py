@@ -1,0 +1,1 @@
+"""golfreg's runs in trackio."""
