@@ -225,7 +225,8 @@ def _keys(table: Any) -> None:
     """Unusual unless every key is a short printable name."""
     if set(map(type, table)) != {str}:
         raise Unusual
-    if "" in table or len(max(table, key=len)) > MAX_KEY or not "".join(table).isprintable():
+    joined = "".join(table)
+    if "" in table or not joined.isprintable() or (len(joined) > MAX_KEY and len(max(table, key=len)) > MAX_KEY):
         raise Unusual
 
 
