@@ -1,4 +1,4 @@
-"""What mkdocs does to pages while it builds the site: commands from the program, anchors of codes, links to the source."""
+"""What mkdocs does to pages while it builds the site: commands from the program, anchors of codes and links to them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def commands() -> list[tuple[tuple[str, ...], str]]:
     found: list[tuple[tuple[str, ...], str]] = []
 
     def walk(command: click.Command, words: tuple[str, ...], parent: click.Context | None) -> None:
-        context = click.Context(command, parent=parent, info_name=words[-1], terminal_width=88, max_content_width=88)
+        context = click.Context(command, parent=parent, info_name=words[-1], terminal_width=80, max_content_width=80)
         found.append((words, command.get_help(context).strip()))
         if isinstance(command, click.Group):
             for name in command.list_commands(context):

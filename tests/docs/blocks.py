@@ -18,7 +18,7 @@ SHELL = ("bash", "console", "sh")
 NOT_RUN = {
     "tutorial/plugins.md": "the pattern of the pages that follow, where it is filled in and run",
     "tutorial/entry.md git": "changes a repository; the commands of git are not golfreg's",
-    "tutorial/entry.md golfreg leaderboard diff main..first-try": "needs that branch; tests/contracts/test_pull_request.py",
+    "tutorial/entry.md golfreg leaderboard diff main..first-try": "needs a branch; contracts/test_pull_request.py",
     "pull_requests.md": "needs a repository and a pull request; tests/contracts/test_pull_request.py",
     "export.md": "needs what is handed in; tests/contracts/test_export.py",
     "historic_records.md": "imports a clone of the challenge's repository",
@@ -27,6 +27,7 @@ NOT_RUN = {
     "significance.md": "a synopsis; tests/unit/cli has the commands",
     "benchmarks.md": "minutes on two cores, or a GPU",
     "benchmarks_mamba3.md": "a GPU",
+    "leaderboard.md": "imports a clone of the challenge's repository; tests/unit/leaderboard/challenge",
     "index.md make run": "trains for 90 seconds what the tutorial trains for less; README.md",
 }
 """Commands that are only held against the program's options: by page, or page and first words; and why."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import click
@@ -70,9 +71,14 @@ def environment(tiny_corpus: Path, cache: Path, site: Path) -> dict[str, str]:
     }
 
 
+@cache
+def program() -> click.Command:
+    return typer.main.get_command(app)
+
+
 def found_command(words: list[str]) -> tuple[click.Command, list[str]]:
     """The command that the words name, and the words that remain."""
-    command: click.Command = typer.main.get_command(app)
+    command: click.Command = program()
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         assert words[0] in command.commands, f"there is no command `{words[0]}` in `golfreg {command.name}`"
         command, words = command.commands[words[0]], words[1:]
