@@ -8,17 +8,23 @@ from typing import Any
 COMMANDS_MARK = "<!-- every command stands here, made from the program -->"
 CODE_ROW = re.compile(r"^\| (GR\d{3}) \|", re.MULTILINE)
 CODE = re.compile(r"(?<![\w`#\[(-])(GR\d{3})(?![\w`])")
+PAGE = re.compile(r"(?<!\[)`(\w+\.md)`(?!\])")
 FENCE = re.compile(r"^( *)```.*?^\1```", re.DOTALL | re.MULTILINE)
 
 
-def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Put the commands into their page, give each finding's code an anchor, and make each mention of one a link."""
+def on_page_markdown(markdown: str, *, page: Any, files: Any, **_: Any) -> str:
+    """Put the commands into their page, give each finding's code an anchor, and link to it and to pages named."""
     if page.file.src_uri == "commands.md":
         return markdown.replace(COMMANDS_MARK, commands_markdown())
     if page.file.src_uri == "rules.md":
-        return CODE_ROW.sub(lambda row: f"| [{row[1]}](#{row[1].lower()}){{ #{row[1].lower()} }} |", markdown)
+        markdown = CODE_ROW.sub(lambda row: f"| [{row[1]}](#{row[1].lower()}){{ #{row[1].lower()} }} |", markdown)
     up = "../" * page.file.src_uri.count("/")
-    return outside_fences(markdown, lambda text: CODE.sub(lambda m: f"[{m[1]}]({up}rules.md#{m[1].lower()})", text))
+
+    def link(text: str) -> str:
+        text = CODE.sub(lambda code: f"[{code[1]}]({up}rules.md#{code[1].lower()})", text)
+        return PAGE.sub(lambda name: f"[{name[0]}]({name[1]})" if files.get_file_from_path(name[1]) else name[0], text)
+
+    return outside_fences(markdown, link)
 
 
 def on_page_content(html: str, **_: Any) -> str:
