@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -20,17 +21,61 @@ def tail(text: str) -> str:
     return text[-2000:]
 
 
-def test_run_prints_where_the_bytes_and_seconds_went(golfreg: Golfreg, tiny_corpus: Path, tmp_path: Path) -> None:
-    done = golfreg("run", "--arch=mamba3", "--codec=lzma", f"--corpus=jsonl:{tiny_corpus}", "--steps=4", *TINY)
+RUN = ("run", "--arch=mamba3", "--codec=lzma", "--steps=4", "--seed=5", *TINY)
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Path, cache: Path
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The directory of one run, and what the program printed."""
+    here = tmp_path_factory.mktemp("finished")
+    done = subprocess.run(
+        [sys.executable, "-m", "golfreg", *RUN, f"--corpus=jsonl:{tiny_corpus}"],
+        cwd=here,
+        env={**os.environ, "GOLFREG_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
     assert done.returncode == 0, tail(done.stderr)
+    (run_dir,) = (here / "runs").iterdir()
+    return run_dir, done
+
+
+def test_run_prints_where_the_bytes_and_seconds_went(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    run_dir, done = finished
     for word in ("bits per byte", "code", "weights", "header", "headroom", "score", "record.toml", "cpu-smoke"):
         assert word in done.stdout
     assert "no GPU was found" in done.stderr or "the CPU was asked for" in done.stderr
-    (record,) = tmp_path.glob("runs/*/record.toml")
-    table = tomllib.loads(record.read_text())
+    table = tomllib.loads((run_dir / "record.toml").read_text())
     sizes = table["sizes"]
     assert sizes["code_bytes"] + sizes["weight_bytes"] + sizes["header_bytes"] == sizes["total_bytes"]
-    assert (record.parent / "artifact.golfreg").stat().st_size == sizes["total_bytes"] == table["artifact"]["bytes"]
+    assert (run_dir / "artifact.golfreg").stat().st_size == sizes["total_bytes"] == table["artifact"]["bytes"]
+
+
+def test_the_same_seed_gives_the_same_bytes(
+    golfreg: Golfreg, tiny_corpus: Path, finished: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    done = golfreg(*RUN, f"--corpus=jsonl:{tiny_corpus}", "--json")
+    assert done.returncode == 0, tail(done.stderr)
+    first = tomllib.loads((finished[0] / "record.toml").read_text())
+    assert json.loads(done.stdout)["artifact"]["sha256"] == first["artifact"]["sha256"]
+
+
+def test_state_carried_from_window_to_window_scores_as_one_window_over_everything(
+    golfreg: Golfreg, finished: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    scores = {}
+    for windows, length in (("stateful", 24), ("fixed", 100_000)):
+        artifact = finished[0] / "artifact.golfreg"
+        done = golfreg("score", artifact, f"--windows={windows}", f"--sequence-length={length}", "--json")
+        assert done.returncode == 0, tail(done.stderr)
+        scores[windows] = json.loads(done.stdout)
+    assert scores["stateful"]["windows"] == "stateful"
+    assert scores["stateful"]["window_count"] > 40
+    assert scores["fixed"]["window_count"] == 1
+    assert scores["stateful"]["bits_per_byte"] == pytest.approx(scores["fixed"]["bits_per_byte"], rel=1e-5)
 
 
 def test_two_seeds_are_two_runs_of_one_configuration(golfreg: Golfreg, tiny_corpus: Path, tmp_path: Path) -> None:
@@ -46,15 +91,6 @@ def test_two_seeds_are_two_runs_of_one_configuration(golfreg: Golfreg, tiny_corp
     added = golfreg("leaderboard", "add", *(Path(r["files"]["record"]).parent for r in (one, two)))
     assert added.returncode in (0, 1), tail(added.stderr)
     assert "Traceback" not in added.stderr
-
-
-def test_the_same_seed_gives_the_same_bytes(golfreg: Golfreg, tiny_corpus: Path) -> None:
-    digests = set()
-    for _ in range(2):
-        done = golfreg("run", f"--corpus=jsonl:{tiny_corpus}", "--steps=4", "--seed=5", "--json", *TINY)
-        assert done.returncode == 0, tail(done.stderr)
-        digests.add(json.loads(done.stdout)["artifact"]["sha256"])
-    assert len(digests) == 1
 
 
 def test_a_dry_run_shows_the_origin_of_every_value_and_makes_nothing(golfreg: Golfreg, tmp_path: Path) -> None:

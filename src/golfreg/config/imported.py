@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from golfreg.api.errors import InputError
-from golfreg.config import strict
+from golfreg.config import quick, strict
 from golfreg.config.record import to_table
 
 IMPORTED_SCHEMA = 1
@@ -175,9 +175,9 @@ def imported_to_toml(facts: Imported | ImportedRun) -> str:
 
 def parse_imported(text: str, where: str, cls: type[Any]) -> Any:
     """Validate a text as ``Imported`` or ``ImportedRun`` (``cls``). InputError names the key."""
-    table = strict.parse_toml(text, where)
+    table = quick.parse_toml(text, where)
     strict.take_schema(table, IMPORTED_SCHEMA, where)
-    return strict.build(cls, table, f"{where}:")
+    return quick.build(cls, table, f"{where}:")
 
 
 def read_imported(path: Path) -> Imported:

@@ -1,9 +1,8 @@
 """Dataclasses of facts from tables that are as they should be; of any other, only that it is not.
 
 Holds a table against the rules of ``golfreg.config.strict``, about five times as fast, since it
-looks at the types of a dataclass once and never says where it is. ``strict.build`` comes here
-first, and asks its own slower way, which decides and has a message, whenever this raises
-``Unusual``.
+looks at the types of a dataclass once and never says where it is. ``quick.build`` comes here
+first, and asks ``strict.build``, which decides and has a message, whenever this raises ``Unusual``.
 """
 
 from __future__ import annotations
@@ -18,10 +17,7 @@ from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from golfreg.api.errors import InputError
 from golfreg.config.quick_toml import Shared
-
-MAX_DEPTH = 8
-MAX_KEY = 200
-INTEGER_LIMIT = 2**63
+from golfreg.config.strict import INTEGER_LIMIT, MAX_DEPTH, MAX_KEY
 
 Read = Callable[[Any], Any]
 Get = Callable[[Any], tuple[Any, ...]]

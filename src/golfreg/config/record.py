@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from golfreg.api.errors import InputError
-from golfreg.config import strict
+from golfreg.config import quick, strict
 
 if TYPE_CHECKING:
     from golfreg.config.plan import Chosen
@@ -264,9 +264,9 @@ def read_record(path: Path) -> RunRecord:
 
 def parse_record(text: str, where: str) -> RunRecord:
     """Validate a record's text. ``where`` begins each message."""
-    table = strict.parse_toml(text, where)
+    table = quick.parse_toml(text, where)
     strict.take_schema(table, RECORD_SCHEMA, where)
-    return strict.build(RunRecord, table, f"{where}:")
+    return quick.build(RunRecord, table, f"{where}:")
 
 
 def to_table(facts: Any) -> Any:

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from golfreg.api.errors import InputError, nearest
-from golfreg.config import quick_toml
-from golfreg.config.quick_build import INTEGER_LIMIT, MAX_DEPTH, MAX_KEY, Unusual, quickly
 
 MAX_LINE = 4_096
 MAX_DOTS = 100
 """Dots of one line. The parser's time grows with the square of a dotted key's parts."""
+MAX_DEPTH = 8
+MAX_KEY = 200
+INTEGER_LIMIT = 2**63
 LARGEST = 1e18
 """No count, size, time or loss is larger. Its square, and sums of squares, are far from overflow."""
 
@@ -71,8 +72,6 @@ def _read(path: Path, most: int) -> bytes:
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
     """The tables of a TOML text; InputError for one that is malformed or made to be slow to parse."""
-    if (simple := quick_toml.parse(text)) is not None:
-        return simple
     for number, line in enumerate(text.split("\n"), 1):
         if len(line) > MAX_LINE or line.count(".") > MAX_DOTS:
             raise InputError(
@@ -100,15 +99,6 @@ def take_schema(table: dict[str, Any], known: int, where: str) -> None:
 
 def build(cls: type[T], table: object, where: str) -> T:
     """Make the dataclass ``cls`` of a table, every key and type checked. ``where`` begins each message."""
-    try:
-        quick: T = quickly(cls, table)
-        return quick
-    except Unusual:
-        return _build(cls, table, where)
-
-
-def _build(cls: type[T], table: object, where: str) -> T:
-    """``build``, knowing at every step where it is, for the message."""
     if not isinstance(table, Mapping):
         raise InputError(f"{where} is {_kind(table)}; it must be a table")
     hints = _hints(cls)  # type: ignore[arg-type]
@@ -169,7 +159,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         return _value(next(a for a in get_args(kind) if a is not type(None)), value, where)
     if is_dataclass(kind):
         assert isinstance(kind, type)
-        return _build(kind, value, where)
+        return build(kind, value, where)
     if kind is Any:
         return _free(value, where, 0)
     if origin is dict:

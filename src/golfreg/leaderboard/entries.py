@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from golfreg.api.errors import ConfigError, GolfregError, InputError
-from golfreg.config import quick_toml, strict
+from golfreg.config import quick, quick_toml, strict
 from golfreg.config.imported import Imported, ImportedRun, read_imported, read_imported_run
 from golfreg.config.record import RunRecord, read_record, to_table
 from golfreg.leaderboard.places import find_entries, find_tracks
@@ -32,7 +32,7 @@ MAX_SEEDS = 100
 STATUSES = (
     "claimed", "reproduced", "accepted", "superseded", "support", "withdrawn", "reverted", "invalid",
 )  # fmt: skip
-"""``claimed`` is what ``leaderboard add`` writes; the others are set by a maintainer."""
+"""``claimed`` is what ``leaderboard add`` writes; who may set another says ``golfreg.rules.lifecycle``."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 _TRACK = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
@@ -184,9 +184,9 @@ def entry_to_toml(facts: EntryFacts) -> str:
 
 def parse_entry(text: str, where: str) -> EntryFacts:
     """Validate the text of ``entry.toml``. InputError names the key."""
-    table = strict.parse_toml(text, where)
+    table = quick.parse_toml(text, where)
     strict.take_schema(table, ENTRY_SCHEMA, where)
-    return strict.build(EntryFacts, table, f"{where}:")
+    return quick.build(EntryFacts, table, f"{where}:")
 
 
 def read_entry(directory: Path) -> Entry:
@@ -215,7 +215,10 @@ def read_entry(directory: Path) -> Entry:
         raise InputError(f"entry `{path}`: ruleset `{ruleset.name}` is of track `{ruleset.track}`, not `{facts.track}`")
     if os.path.lexists(f"{place}/imported.toml"):
         imported = read_imported(Path(_plain(f"{place}/imported.toml")))
-        return Entry(key, facts, ruleset, {}, imported, _read_runs(place, read_imported_run, lambda run: run.seed))
+        # Git keeps no empty directory: an import without any seed has none.
+        found = os.path.lexists(f"{place}/runs")
+        runs = _read_runs(place, read_imported_run, lambda run: run.seed) if found else {}
+        return Entry(key, facts, ruleset, {}, imported, runs)
     records = _read_runs(place, read_record, lambda record: record.run.seed)
     if not records:
         raise InputError(f"entry `{place}` has no records", "it has one file `runs/seed_N.toml` for each seed")

@@ -44,7 +44,11 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right:
 
 
 def escape(text: str) -> str:
-    """Text for Markdown: one line, every character that could mean something escaped."""
+    """Text for Markdown: one line, every character that could mean something escaped.
+
+    GitHub makes mentions and bare addresses live even where they are escaped: a word joiner parts them.
+    """
     shown = text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     shown = re.sub(r"([\\`*_{}\[\]()#+!|~$@:])", r"\\\1", shown)
+    shown = re.sub(r"(?i)(@|www|\bhttps?|\bftp)", "\\1\u2060", shown)
     return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

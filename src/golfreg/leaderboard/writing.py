@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from golfreg.api.errors import EnvironmentFault, InputError
 
 
-def write_directory(target: Path, files: Mapping[str, str], directories: Sequence[str] = ("runs",)) -> None:
-    """Write texts by their path inside ``target``, and ``directories`` even where no text lies in them.
+def write_directory(target: Path, files: Mapping[str, str]) -> None:
+    """Write texts by their path inside ``target``.
 
     InputError if the target is there: nothing is overwritten.
     """
@@ -26,9 +26,8 @@ def write_directory(target: Path, files: Mapping[str, str], directories: Sequenc
             f"cannot write under `{target.parent}`: {error.strerror}", "check the path and the disk"
         ) from error
     try:
-        for directory in directories:
-            (temporary / directory).mkdir()
         for name, text in files.items():
+            (temporary / name).parent.mkdir(exist_ok=True)
             _write_synced(temporary / name, text.encode())
         temporary.chmod(0o755)
         os.rename(temporary, target)

@@ -10,8 +10,6 @@ from golfreg.config.job import Job, write_whole
 from golfreg.pack import archive
 from golfreg.pack.closure import collect, counted_by_stages
 from golfreg.pack.modules import counted_modules
-from golfreg.pack.script import MAIN, packed_script, plain_script
-from golfreg.pack.script_settings import script_settings
 
 ESTIMATE_FILE = "code_estimate.json"
 
@@ -22,6 +20,9 @@ def estimated_code_bytes(job: Job) -> int:
     later = {f"golfreg.{part}.{file.stem}" for part in ("pack", "score") for file in (package / part).glob("[!_]*.py")}
     code = collect({*counted_by_stages(job.run_dir), *counted_modules(), *later})
     if job.plan.limits.code == "packed":
+        from golfreg.pack.script import MAIN, packed_script, plain_script
+        from golfreg.pack.script_settings import script_settings
+
         code |= collect([MAIN])
         found = len(packed_script(plain_script(code, script_settings(job.plan, None))))
     else:

@@ -18,10 +18,7 @@ from golfreg.pack.attribution import section_bytes, totals
 from golfreg.pack.closure import collect, counted_by_stages
 from golfreg.pack.container import Container, read_container, write_container
 from golfreg.pack.encode import encode
-from golfreg.pack.estimate import noted_estimate
 from golfreg.pack.modules import counted_modules
-from golfreg.pack.script import MAIN, packed_script, plain_script
-from golfreg.pack.script_settings import script_settings
 from golfreg.pack.sections import load_sections
 
 ARTIFACT_FILE = "artifact.golfreg"
@@ -29,7 +26,7 @@ OVER_CAP_FILE = "artifact.over-cap.golfreg"
 EVALUATOR = "golfreg.score.evaluate"
 """What computes a score is counted, as in the contest's script; what guards it (isolation, probes) judges the
 submission and is no part of it. By name: scoring is a higher layer."""
-SCRIPT_MODULES = (MAIN, "golfreg.runner.script_data", "golfreg.pack.encode")
+SCRIPT_MODULES = ("golfreg.runner.script_data", "golfreg.pack.encode")
 """What a script loads besides, some of it only when it gets there: its parent process, its data, its own packing."""
 LAUNCHERS = frozenset({
     "golfreg.runner.worker", "golfreg.pack.stage", "golfreg.pack.closure", "golfreg.pack.modules",
@@ -76,7 +73,12 @@ def counted_code(job: Job, artifact: bytes) -> dict[str, str] | bytes:
     if plan.limits.code == "closure":
         modules = discover(job.run_dir, artifact, plan.device, plan.dtype, [EVALUATOR])
         return collect({*modules, *stages, *counted_modules()})
-    modules = discover(job.run_dir, artifact, plan.device, plan.dtype, [EVALUATOR, *SCRIPT_MODULES])
+    # Here, so that code that is counted as a closure does not hold them.
+    from golfreg.pack.estimate import noted_estimate
+    from golfreg.pack.script import MAIN, packed_script, plain_script
+    from golfreg.pack.script_settings import script_settings
+
+    modules = discover(job.run_dir, artifact, plan.device, plan.dtype, [EVALUATOR, MAIN, *SCRIPT_MODULES])
     code = collect({*modules, *stages} - LAUNCHERS)
     return packed_script(plain_script(code, script_settings(plan, noted_estimate(job.run_dir))))
 

@@ -203,7 +203,7 @@ def test_the_quick_build_leaves_every_fault_to_the_one_that_names_it(change):
 )
 def test_both_builds_make_the_same_record(change):
     table = edited(change)
-    quick, slow = quickly(RunRecord, table), strict._build(RunRecord, table, "r:")
+    quick, slow = quickly(RunRecord, table), strict.build(RunRecord, table, "r:")
     assert quick == slow
     assert repr(quick) == repr(slow)
 
@@ -213,4 +213,4 @@ def test_entries_with_what_has_a_default_left_out_are_built_the_quick_way():
         "name": "a", "author": "b", "track": "t", "ruleset": "t", "date": "2026-05-01", "status": "claimed",
         "declared": {"bits_per_byte_mean": 1.2, "seeds": [1]},
     }  # fmt: skip
-    assert quickly(EntryFacts, table) == strict._build(EntryFacts, table, "e:")
+    assert quickly(EntryFacts, table) == strict.build(EntryFacts, table, "e:")

@@ -133,3 +133,4 @@ def test_hostile_text_is_dead_in_markdown():
     assert escape("<img src=x onerror=y>|[a](b)`*_") == "&lt;img src=x onerror=y&gt;\\|\\[a\\]\\(b\\)\\`\\*\\_"
     assert escape("a\x1b[2Jb\nc") == "a\\\\x1b\\[2Jb\\\\nc"
     assert escape("&lt;") == "&amp;lt;"
+    assert escape("@bob, www.x.org, HTTPS://x.org") == "\\@\u2060bob, www\u2060.x.org, HTTPS\u2060\\://x.org"

@@ -69,5 +69,5 @@ def export(
     }
     slug = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:60] or "run"
     directory = into / f"{values['date']}_{slug}"
-    write_directory(directory, files, ())
+    write_directory(directory, files)
     return Exported(directory, values)
