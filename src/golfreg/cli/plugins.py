@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from golfreg.cli.out import Out, plain
 if TYPE_CHECKING:
     from golfreg.registry.host import Host
     from golfreg.registry.records import Registered
+    from golfreg.testing import Outcome
 
 app = typer.Typer(
     help="Components that are installed, and plugins that failed to load.\n\n"
@@ -144,19 +146,24 @@ def check(
     ]
     if as_json:
         out.json(
-            [
-                {"kind": c.kind, "name": c.name, "op": c.op, "check": o.check, "passed": o.passed, "reason": o.reason}
-                for c, o in outcomes
-            ]
+            [{"kind": c.kind, "name": c.name, "op": c.op, **dataclasses.asdict(outcome)} for c, outcome in outcomes]
         )
     else:
         out.table(
             ("kind", "name", "check", "result", "reason"),
-            [(c.kind, _typed(c), o.check, "passed" if o.passed else "failed", o.reason) for c, o in outcomes],
+            [(c.kind, _typed(c), o.check, _result(o), o.reason) for c, o in outcomes],
         )
     failed = [o for _, o in outcomes if not o.passed]
+    if failed and not as_json:
+        out.table(("failed check", "what to do"), [(o.check, o.advice) for o in failed])
+    if unchecked := [o for _, o in outcomes if not o.checked]:
+        out.warn(f"{len(unchecked)} of {len(outcomes)} checks had nothing to look at: {unchecked[0].reason}")
     if failed:
-        raise AnswerIsNo(f"{len(failed)} of {len(outcomes)} checks failed", hint=failed[0].reason.partition("\n")[0])
+        raise AnswerIsNo(f"{len(failed)} of {len(outcomes)} checks failed", hint=failed[0].advice or failed[0].reason)
+
+
+def _result(outcome: Outcome) -> str:
+    return "failed" if not outcome.passed else "passed" if outcome.checked else "not checked"
 
 
 def _named(host: Host, name: str, kind: str | None) -> list[Registered]:

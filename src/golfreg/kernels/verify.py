@@ -74,21 +74,31 @@ def compare(
 ) -> list[Difference]:
     """The error of each output and of the gradient of each input named, under random output gradients."""
     with poisoned_memory():
-        leaves, outputs = _run(op, call, {k: _map(v, _copy) for k, v in inputs.items()}, gradients)
+        leaves, outputs = _run(op, call, {k: _map(v, copied) for k, v in inputs.items()}, gradients)
         true_leaves, true_outputs = _run(op, op.reference, {k: _map(v, _double) for k, v in inputs.items()}, gradients)
         differences = [Difference(name, rms_ratio(outputs.get(name), true)) for name, true in true_outputs.items()]
         if not gradients or any(d.rms_ratio == math.inf for d in differences):
             return differences
-        generator = torch.Generator().manual_seed(seed + 1)
-        pulls = [
-            torch.randn(y.shape, generator=generator).to(y.device, y.dtype)
-            for y in (outputs[name] for name in true_outputs)
-        ]
-        given = _gradients([outputs[name] for name in true_outputs], leaves, pulls)
+        chosen = [outputs[name] for name in true_outputs]
+        pulls = _pulls(chosen, seed)
+        given = _gradients(chosen, leaves, pulls)
         true = _gradients(list(true_outputs.values()), true_leaves, [pull.double() for pull in pulls])
     for name, mine, right in zip(gradients, given, true, strict=True):
         differences.append(Difference(f"d {name}", rms_ratio(mine, right)))
     return differences
+
+
+def evaluate(
+    op: Any, call: Callable[..., Any], inputs: dict[str, Any], gradients: tuple[str, ...], *, seed: int = 0
+) -> dict[str, torch.Tensor | None]:
+    """Each output, and as ``d NAME`` the gradient of each input named, under random output gradients."""
+    leaves, outputs = _run(op, call, {k: _map(v, copied) for k, v in inputs.items()}, gradients)
+    found: dict[str, torch.Tensor | None] = {name: value.detach() for name, value in outputs.items()}
+    if gradients:
+        chosen = list(outputs.values())
+        given = _gradients(chosen, leaves, _pulls(chosen, seed))
+        found.update({f"d {name}": gradient for name, gradient in zip(gradients, given, strict=True)})
+    return found
 
 
 def rms_ratio(value: torch.Tensor | None, true: torch.Tensor | None) -> float:
@@ -132,14 +142,21 @@ def _run(
     return leaves, {str(name): value for name, value in named.items()}
 
 
+def _pulls(outputs: list[torch.Tensor], seed: int) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed + 1)
+    return [torch.randn(y.shape, generator=generator).to(y.device, y.dtype) for y in outputs]
+
+
 def _gradients(
     outputs: list[torch.Tensor], leaves: list[torch.Tensor], pulls: list[torch.Tensor]
 ) -> tuple[torch.Tensor | None, ...]:
     return torch.autograd.grad(outputs, leaves, pulls, allow_unused=True)
 
 
-def _copy(x: torch.Tensor) -> torch.Tensor:
-    """With the same strides, so that a kernel meets the layout that the case made."""
+def copied(x: torch.Tensor) -> torch.Tensor:
+    """A copy with the same strides, so that a kernel meets the layout that the case made."""
+    if 0 in x.stride():
+        return x.detach().clone()
     copy = torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device=x.device)
     return copy.copy_(x.detach())
 

@@ -12,6 +12,6 @@ of ``golfreg.testing.codecs``, or its sibling for another kind. Every check rais
 ``AssertionError`` with an explanation. ``golfreg.testing.records`` has an example record.
 """
 
-from golfreg.testing.kit import Outcome, Subject, checks, conformance, iter_components, run_checks
+from golfreg.testing.kit import Outcome, Subject, Unchecked, checks, conformance, iter_components, run_checks
 
-__all__ = ["Outcome", "Subject", "checks", "conformance", "iter_components", "run_checks"]
+__all__ = ["Outcome", "Subject", "Unchecked", "checks", "conformance", "iter_components", "run_checks"]

@@ -78,7 +78,10 @@ def logits(model: Any, tokens_BT: torch.Tensor) -> torch.Tensor:
     return given
 
 
-@check("architecture")
+@check(
+    "architecture",
+    "give every field of `Config` a default with which `build` makes a model that runs; `roles` names each parameter",
+)
 def the_default_configuration_builds_and_runs(subject: Subject) -> None:
     built = context(subject, subject.config)
     model: Any = subject.target.build(subject.config, built)
@@ -89,14 +92,20 @@ def the_default_configuration_builds_and_runs(subject: Subject) -> None:
     expect_roles(dict(model.named_parameters()), subject.target.roles(model))
 
 
-@check("architecture")
+@check(
+    "architecture",
+    "return a tuple of distinct names of installed mixers from `mixers(config)`; () if the model uses none",
+)
 def mixers_are_named(subject: Subject) -> None:
     names = subject.target.mixers(subject.config)
     expect(isinstance(names, tuple) and all(isinstance(name, str) for name in names), f"mixers() gives {names!r}")
     expect(len(set(names)) == len(names), f"mixers() names one twice: {names}")
 
 
-@check("architecture")
+@check(
+    "architecture",
+    "`features(tokens_BT)` gives [B, T, D] for every B and T, and `head` maps each position alone to [B, T, V]",
+)
 def features_and_head_have_the_right_shapes(subject: Subject) -> None:
     model: Any = build(subject)
     widths = set()
@@ -113,7 +122,10 @@ def features_and_head_have_the_right_shapes(subject: Subject) -> None:
     expect(len(widths) == 1, f"the width of the features changes with the length: {sorted(widths)}")
 
 
-@check("architecture")
+@check(
+    "architecture",
+    "mask whatever looks ahead: attention with `is_causal`, convolutions padded on the left only, norms over channels",
+)
 def no_position_sees_a_later_token(subject: Subject) -> None:
     model = build(subject)
     with torch.no_grad():
@@ -128,7 +140,10 @@ def no_position_sees_a_later_token(subject: Subject) -> None:
             expect_changed(given_BTV[:, t:], logits_BTV[:, t:], f"logits from {t} on do not depend on the tokens there")
 
 
-@check("architecture")
+@check(
+    "architecture",
+    "pass `starts_BT = tokens_BT == context.bos_id` to the mixers; nothing else in the model may mix positions",
+)
 def nothing_crosses_the_start_of_a_document(subject: Subject) -> None:
     model = build(subject)
     with torch.no_grad():
@@ -143,7 +158,7 @@ def nothing_crosses_the_start_of_a_document(subject: Subject) -> None:
             expect_same(logits(model, tokens_BT[:, s:]), logits_BTV[:, s:], f"{what}, against itself alone")
 
 
-@check("architecture")
+@check("architecture", "mix positions somewhere: use a mixer, or another layer that looks back")
 def earlier_tokens_of_the_document_are_seen(subject: Subject) -> None:
     model = build(subject)
     with torch.no_grad():
@@ -155,7 +170,7 @@ def earlier_tokens_of_the_document_are_seen(subject: Subject) -> None:
         expect_changed(*moved, "the last position does not depend on an earlier token")
 
 
-@check("architecture")
+@check("architecture", "where `context.bos_id` is None there are no document starts: pass `starts_BT = None`")
 def a_vocabulary_without_bos_is_accepted(subject: Subject) -> None:
     config = smaller(subject.config)
     model = liven(subject.target.build(config, context(subject, config, bos_id=None)))
@@ -163,7 +178,10 @@ def a_vocabulary_without_bos_is_accepted(subject: Subject) -> None:
         expect(bool(logits(model, tokens(7)).isfinite().all()), "logits are not finite")
 
 
-@check("architecture")
+@check(
+    "architecture",
+    "`roles(model)` has a `Role` for each of `model.named_parameters()`; the token embedding's is `embedding`",
+)
 def every_parameter_has_a_role(subject: Subject) -> None:
     model = build(subject)
     roles = subject.target.roles(model)
@@ -172,7 +190,10 @@ def every_parameter_has_a_role(subject: Subject) -> None:
     expect("embedding" in names, "no parameter has the role `embedding`")
 
 
-@check("architecture")
+@check(
+    "architecture",
+    "use every parameter in the forward pass, or do not create it; no `.detach()` or in-place overwrite on the way",
+)
 def gradients_reach_every_parameter(subject: Subject) -> None:
     model = build(subject).train()
     tokens_BT = tokens(33)
@@ -180,7 +201,10 @@ def gradients_reach_every_parameter(subject: Subject) -> None:
     expect_gradients(model, logits(model, tokens_BT))
 
 
-@check("architecture")
+@check(
+    "architecture",
+    "tie weights in `build`, and compute buffers from the config: an artifact carries parameters only",
+)
 def the_parameters_are_all_that_a_second_build_needs(subject: Subject) -> None:
     """An artifact carries each distinct parameter once: tied weights must be tied by the build."""
     first, second = build(subject, seed=0), build(subject, seed=1)
@@ -191,7 +215,10 @@ def the_parameters_are_all_that_a_second_build_needs(subject: Subject) -> None:
     second.load_state_dict(first.state_dict())
 
 
-@check("architecture")
+@check(
+    "architecture",
+    "create parameters with torch's constructors and no explicit `device=`, so that `torch.device('meta')` takes hold",
+)
 def the_size_is_known_without_memory(subject: Subject) -> None:
     """Scoring builds a stranger's model on the meta device to know its size first."""
     config = smaller(subject.config)
@@ -202,13 +229,13 @@ def the_size_is_known_without_memory(subject: Subject) -> None:
     expect(real == {name: p.shape for name, p in outline.named_parameters()}, "the outline has other parameters")
 
 
-@check("architecture")
+@check("architecture", "draw initial values from torch's global generator only, on the CPU")
 def the_seed_decides_the_initial_values(subject: Subject) -> None:
     first, second = build(subject).state_dict(), build(subject).state_dict()
     expect(all(torch.equal(first[name], second[name]) for name in first), "two builds under one seed differ")
 
 
-@check("architecture")
+@check("architecture", "return an int: 6 for each weight that multiplies activations, plus what the mixers say")
 def flops_are_a_positive_count_that_grows_with_the_model(subject: Subject) -> None:
     flops = subject.target.flops_per_token(subject.config, context(subject, subject.config))
     expect(type(flops) is int and flops > 0, f"flops_per_token is {flops!r}")

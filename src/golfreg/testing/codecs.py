@@ -57,7 +57,11 @@ def layouts_of(sections: Sequence[Section]) -> list[Layout]:
     return [section.layout for section in sections]
 
 
-@check("codec")
+@check(
+    "codec",
+    "`decode` undoes every step of `encode`, for each dtype, empty sections and scalars too; store what it needs "
+    "in the stream",
+)
 def sections_come_back_exactly(subject: Subject) -> None:
     sections = sample_sections()
     for chosen in (sections, sections[::-1], [], *([section] for section in sections)):
@@ -74,7 +78,7 @@ def sections_come_back_exactly(subject: Subject) -> None:
             expect(same, f"{what} came back with other values")
 
 
-@check("codec")
+@check("codec", "make one `Stream` for each group of sections, with the positions of its sections as a tuple of int")
 def streams_hold_each_section_once(subject: Subject) -> None:
     sections = sample_sections()
     streams = subject.target.encode(sections, subject.config)
@@ -84,7 +88,7 @@ def streams_hold_each_section_once(subject: Subject) -> None:
     expect(all(type(i) is int for s in streams for i in s.sections), "a stream names its sections by int")
 
 
-@check("codec")
+@check("codec", "take out what differs between calls: time stamps, unseeded random numbers, the order of a set")
 def encoding_twice_gives_the_same_bytes(subject: Subject) -> None:
     first, second = (subject.target.encode(sample_sections(), subject.config) for _ in range(2))
     expect(first == second, "two encodings of the same sections differ")
@@ -114,7 +118,10 @@ def _refused(subject: Subject, streams: list[Stream], layouts: list[Layout], wha
     expect(fits, f"{what}: decoded to the shapes {[a.shape for a in arrays]}")
 
 
-@check("codec")
+@check(
+    "codec",
+    "check the length that was decoded against the layout; `golfreg.api.codec.read_exactly` does for zlib, lzma, bz2",
+)
 def a_truncated_stream_raises_input_error(subject: Subject) -> None:
     streams, layouts = _coded(subject)
     for i, stream in enumerate(streams):
@@ -124,7 +131,7 @@ def a_truncated_stream_raises_input_error(subject: Subject) -> None:
             _refused(subject, cut, layouts, f"a stream of {len(stream.data)} bytes cut to {keep}", must)
 
 
-@check("codec")
+@check("codec", "catch the errors of the decompressor and of your own parsing, and raise `InputError` from them")
 def a_damaged_stream_raises_input_error_or_fits_its_layout(subject: Subject) -> None:
     streams, layouts = _coded(subject)
     rng = np.random.default_rng(2)
@@ -140,7 +147,7 @@ def a_damaged_stream_raises_input_error_or_fits_its_layout(subject: Subject) -> 
             _refused(subject, noise, layouts, f"{length} random bytes for a stream", False)
 
 
-@check("codec")
+@check("codec", "before decoding, check that the streams name each position of `layouts` exactly once")
 def streams_that_do_not_hold_each_section_once_raise_input_error(subject: Subject) -> None:
     streams, layouts = _coded(subject)
     first = streams[0]
@@ -158,7 +165,10 @@ def streams_that_do_not_hold_each_section_once_raise_input_error(subject: Subjec
     _refused(subject, streams, [], "no layouts", True)
 
 
-@check("codec")
+@check(
+    "codec",
+    "give the decompressor a limit (`max_length`), the bytes of the layouts plus one, and refuse what goes over it",
+)
 def decoding_allocates_no_more_than_the_layouts_say(subject: Subject) -> None:
     """A stream of 8 MiB of zeros, decoded under layouts that say a few bytes."""
     big = Layout("a.weight", "codes", "qkv", (_BOMB_BYTES,), "int8", "", (-31, 31))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from golfreg.api import Documents, GolfregError, Shards
-from golfreg.testing.kit import Subject, check, check_all, expect, refuses
+from golfreg.testing.kit import Subject, Unchecked, check, check_all, expect, refuses
 
 LOOKED_AT = 2000
 """Documents of each side that are looked at."""
@@ -22,24 +22,30 @@ def check_corpus(target: Any, argument: str | None = None, takes_argument: bool 
     check_all("corpus", Subject(target, argument=argument, takes_argument=takes_argument or argument is not None))
 
 
-def loaded(subject: Subject) -> Documents | Shards | None:
-    """The corpus, loaded once; None if it takes an argument and was given none."""
+def loaded(subject: Subject) -> Documents | Shards:
+    """The corpus, loaded once; ``Unchecked`` if it takes an argument and was given none."""
     if "corpus" not in subject.kept:
         subject.kept["corpus"] = freshly_loaded(subject)
-    corpus: Documents | Shards | None = subject.kept["corpus"]
+    corpus: Documents | Shards = subject.kept["corpus"]
     return corpus
 
 
-def freshly_loaded(subject: Subject) -> Documents | Shards | None:
+def freshly_loaded(subject: Subject) -> Documents | Shards:
     if subject.takes_argument and subject.argument is None:
-        return None
+        raise Unchecked(
+            "the corpus takes an argument and was given none: `--argument`, or `conformance(arguments=...)`"
+        )
     cache = subject.directory / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     corpus: Documents | Shards = subject.target.load(subject.argument, cache)
     return corpus
 
 
-@check("corpus")
+@check(
+    "corpus",
+    "raise `ConfigError` or `InputError` from `load` for an argument that names nothing usable, before anything "
+    "is read",
+)
 def a_missing_or_odd_argument_is_refused(subject: Subject) -> None:
     if not subject.takes_argument:
         return
@@ -50,11 +56,12 @@ def a_missing_or_odd_argument_is_refused(subject: Subject) -> None:
         refuses(partial(subject.target.load, argument, cache), f"the argument {str(argument)[:40]!r}")
 
 
-@check("corpus")
+@check(
+    "corpus",
+    "return `golfreg.api.Documents` or `Shards` with a fingerprint of the content and the licence of the text",
+)
 def it_is_documents_or_shards_with_their_origin(subject: Subject) -> None:
     corpus = loaded(subject)
-    if corpus is None:
-        return
     expect(isinstance(corpus, Documents | Shards), f"load gives a {type(corpus).__name__}")
     expect(isinstance(corpus.fingerprint, str) and len(corpus.fingerprint) >= 3, f"fingerprint {corpus.fingerprint!r}")
     expect(isinstance(corpus.licence, str) and corpus.licence.strip(), "the licence is not stated")
@@ -64,11 +71,12 @@ def it_is_documents_or_shards_with_their_origin(subject: Subject) -> None:
     expect(plain, "notes are names to text")
 
 
-@check("corpus")
+@check(
+    "corpus",
+    "fix the order (sort the files) and the split (by hash, not at random), and fingerprint the content only",
+)
 def loading_twice_gives_the_same(subject: Subject) -> None:
     first, second = loaded(subject), freshly_loaded(subject)
-    if first is None or second is None:
-        return
     expect(first.fingerprint == second.fingerprint, "the fingerprint of a second load differs")
     if isinstance(first, Documents) and isinstance(second, Documents):
         for side in ("train", "validation"):
@@ -80,7 +88,10 @@ def loading_twice_gives_the_same(subject: Subject) -> None:
         expect(first == second, "the shards of a second load differ")
 
 
-@check("corpus")
+@check(
+    "corpus",
+    "`train` and `validation` are functions that open a new iterator of str at each call; encode with errors refused",
+)
 def documents_are_text_and_both_sides_open_anew(subject: Subject) -> None:
     corpus = loaded(subject)
     if not isinstance(corpus, Documents):
@@ -96,7 +107,7 @@ def documents_are_text_and_both_sides_open_anew(subject: Subject) -> None:
         expect(next(iter(read()), None) == texts[0], f"a second {side} iterator does not start at the first document")
 
 
-@check("corpus")
+@check("corpus", "split by the hash of a document's text, so that equal documents fall on one side")
 def training_and_validation_are_disjoint(subject: Subject) -> None:
     corpus = loaded(subject)
     if isinstance(corpus, Documents):
@@ -108,7 +119,7 @@ def training_and_validation_are_disjoint(subject: Subject) -> None:
         expect(not shared_files, f"files are on both sides: {sorted(shared_files)}")
 
 
-@check("corpus")
+@check("corpus", "name existing `.bin` files: 256 int32 of header (20240520, 1, tokens), then uint16 tokens")
 def shards_are_files_in_the_challenges_format(subject: Subject) -> None:
     corpus = loaded(subject)
     if not isinstance(corpus, Shards):
@@ -125,7 +136,7 @@ def shards_are_files_in_the_challenges_format(subject: Subject) -> None:
     expect(known, f"the tokenizer is {corpus.tokenizer!r}")
 
 
-@check("corpus")
+@check("corpus", "write only below the `cache_dir` that `load` is given")
 def only_the_cache_is_written(subject: Subject) -> None:
     """Watched: what the argument may point at, and the working directory."""
     (subject.directory / "work").mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import tempfile
@@ -21,7 +22,7 @@ Argument = str | Callable[[Path], str] | None
 
 _MODULES = {
     "architecture": "architectures", "mixer": "mixers", "quantizer": "quantizers", "codec": "codecs",
-    "op": "ops", "kernel": "kernels", "corpus": "corpora",
+    "op": "ops", "kernel": "kernel_graphs", "corpus": "corpora",
 }  # fmt: skip
 
 
@@ -46,30 +47,43 @@ class Subject:
 
 @dataclass(frozen=True)
 class Check:
-    """One claim about every component of a kind. ``run`` raises ``AssertionError`` where it is false."""
+    """One claim about every component of a kind. ``advice``: what the author does where it is false.
+
+    ``run`` raises ``AssertionError`` where the claim is false, and ``Unchecked`` where it could not be looked at.
+    """
 
     kind: str
     name: str
+    advice: str
     run: Callable[[Subject], None]
+
+
+class Unchecked(Exception):
+    """A check had nothing to look at on this machine; the text says why."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Result of one check. ``reason``: why it failed, else empty."""
+    """Result of one check. ``reason``: why it failed or was not made, else empty; ``advice``: what to do if it failed.
+
+    ``checked`` is False where there was nothing to look at: such an outcome has not failed.
+    """
 
     check: str
     passed: bool
     reason: str = ""
+    advice: str = ""
+    checked: bool = True
 
 
 _CHECKS: dict[str, list[Check]] = {kind: [] for kind in KINDS}
 
 
-def check(kind: str) -> Callable[[Callable[[Subject], None]], Callable[[Subject], None]]:
-    """Register a function as a check of a kind; its name reads as the claim."""
+def check(kind: str, advice: str) -> Callable[[Callable[[Subject], None]], Callable[[Subject], None]]:
+    """Register a function as a check of a kind; its name reads as the claim, ``advice`` says how to keep it."""
 
     def register(function: Callable[[Subject], None]) -> Callable[[Subject], None]:
-        _CHECKS[kind].append(Check(kind, function.__name__, function))
+        _CHECKS[kind].append(Check(kind, function.__name__, advice, function))
         return function
 
     return register
@@ -93,7 +107,8 @@ def check_all(kind: str, subject: Subject) -> None:
     with tempfile.TemporaryDirectory(prefix="golfreg-check-") as directory:
         subject = dataclasses.replace(subject, directory=Path(directory))
         for each in checks(kind):
-            each.run(subject)
+            with contextlib.suppress(Unchecked):
+                _advised(each, subject)
 
 
 def iter_components(
@@ -127,7 +142,7 @@ def run_checks(component: Registered, *, argument: Argument = None) -> list[Outc
         try:
             subject = subject_of(component, argument, Path(directory))
         except GolfregError as error:
-            return [Outcome("loads", False, error.message)]
+            return [Outcome("loads", False, error.message, error.hint or "")]
         return [_outcome(each, subject) for each in checks(component.kind)]
 
 
@@ -141,7 +156,7 @@ def conformance(
     """A pytest test over every check of the components chosen; assign it to a name that starts with ``test_``.
 
     ``arguments``: name of a corpus to its argument, or to a function of a directory that makes
-    one. A corpus that takes an argument and gets none is checked only for how it refuses.
+    one. A corpus that takes an argument and gets none is checked only for how it refuses; the rest is skipped.
     Raises ``UnknownComponentError`` if nothing was chosen.
     """
     import pytest
@@ -150,7 +165,10 @@ def conformance(
     if not chosen:
         wanted = " ".join(word for word in (kind, name, distribution and f"of {distribution}") if word)
         causes = "; ".join(str(f) for f in get_host().failures)
-        raise UnknownComponentError(f"no {wanted or 'component'} is installed" + (f"; {causes}" if causes else ""))
+        raise UnknownComponentError(
+            f"no {wanted or 'component'} is installed" + (f"; {causes}" if causes else ""),
+            "`pip install -e .` where its pyproject.toml is; `golfreg plugins list` shows what is installed",
+        )
     cases = [
         pytest.param(
             component, each, id="-".join(filter(None, (component.kind, component.op, component.name, each.name)))
@@ -169,20 +187,31 @@ def conformance(
         if key not in subjects:
             argument = (arguments or {}).get(component.name) if component.kind == "corpus" else None
             subjects[key] = subject_of(component, argument, tmp_path_factory.mktemp("conformance"))
-        component_check.run(subjects[key])
+        try:
+            _advised(component_check, subjects[key])
+        except Unchecked as reason:
+            pytest.skip(str(reason))
 
     return test_conformance
+
+
+def _advised(each: Check, subject: Subject) -> None:
+    """Run a check; a failure's message ends with what to do."""
+    try:
+        each.run(subject)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\nwhat to do: {each.advice}") from error
 
 
 def _outcome(each: Check, subject: Subject) -> Outcome:
     try:
         each.run(subject)
+    except Unchecked as reason:
+        return Outcome(each.name, True, str(reason), checked=False)
     except AssertionError as error:
-        return Outcome(each.name, False, str(error))
-    except KeyboardInterrupt:
-        raise
+        return Outcome(each.name, False, str(error), each.advice)
     except Exception as error:
-        return Outcome(each.name, False, f"{type(error).__name__}: {error}")
+        return Outcome(each.name, False, f"{type(error).__name__}: {error}", each.advice)
     return Outcome(each.name, True)
 
 
@@ -199,6 +228,6 @@ def refuses(call: Callable[[], object], what: str) -> None:
 
 
 __all__ = [
-    "Argument", "Check", "Outcome", "Subject", "check", "check_all", "checks", "conformance",
+    "Argument", "Check", "Outcome", "Subject", "Unchecked", "check", "check_all", "checks", "conformance",
     "expect", "iter_components", "refuses", "run_checks", "subject_of",
 ]  # fmt: skip

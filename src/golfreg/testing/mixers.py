@@ -52,7 +52,7 @@ def starts(length: int, *positions: int, batch: int = 2) -> torch.Tensor:
     return starts_BT
 
 
-@check("mixer")
+@check("mixer", "pad inside the mixer and cut the padding off again: lengths are not multiples of anything")
 def any_length_and_batch_gives_the_shape_of_the_input(subject: Subject) -> None:
     mixer = build(subject)
     with torch.no_grad():
@@ -65,7 +65,10 @@ def any_length_and_batch_gives_the_shape_of_the_input(subject: Subject) -> None:
                 expect(bool(y_BTD.isfinite().all()), f"the output at length {length} is not finite")
 
 
-@check("mixer")
+@check(
+    "mixer",
+    "mask whatever looks ahead; pad convolutions on the left only; chunks may not share a statistic over time",
+)
 def no_position_sees_a_later_one(subject: Subject) -> None:
     mixer = build(subject)
     with torch.no_grad():
@@ -80,7 +83,10 @@ def no_position_sees_a_later_one(subject: Subject) -> None:
                 expect_changed(z_BTD[:, t], y_BTD[:, t], f"the output at {t} does not depend on the input there")
 
 
-@check("mixer")
+@check(
+    "mixer",
+    "the output at a position depends on the input at earlier ones: is a projection that starts at zero in the way?",
+)
 def an_earlier_position_of_the_document_is_seen(subject: Subject) -> None:
     mixer = build(subject)
     with torch.no_grad():
@@ -92,7 +98,7 @@ def an_earlier_position_of_the_document_is_seen(subject: Subject) -> None:
             expect_changed(*moved, "a position does not depend on the one before it: nothing is mixed")
 
 
-@check("mixer")
+@check("mixer", "reset the state, or mask, where `starts_BT` is True; a start belongs to the new document")
 def nothing_crosses_the_start_of_a_document(subject: Subject) -> None:
     mixer = build(subject)
     with torch.no_grad():
@@ -111,7 +117,7 @@ def nothing_crosses_the_start_of_a_document(subject: Subject) -> None:
         expect_same(every_BTD, alone_BTD, "documents of one token, against each alone")
 
 
-@check("mixer")
+@check("mixer", "begin with an empty state: `starts_BT` None, all False, and True at 0 only are the same")
 def the_start_of_the_window_is_a_start(subject: Subject) -> None:
     mixer = build(subject)
     with torch.no_grad():
@@ -121,7 +127,7 @@ def the_start_of_the_window_is_a_start(subject: Subject) -> None:
         expect_same(mixer(x_BTD, starts(33, 0)), y_BTD, "a start at 0, against None")
 
 
-@check("mixer")
+@check("mixer", "keep the batch dimension apart: no mean, norm or state over it; each sequence has its own starts")
 def sequences_of_a_batch_are_apart(subject: Subject) -> None:
     mixer = build(subject)
     with torch.no_grad():
@@ -134,7 +140,7 @@ def sequences_of_a_batch_are_apart(subject: Subject) -> None:
             expect_same(y_BTD[b : b + 1], alone_BTD, f"sequence {b} of a batch, against itself alone")
 
 
-@check("mixer")
+@check("mixer", "use every parameter in the forward pass, and detach nothing on the way")
 def gradients_reach_every_parameter_and_the_input(subject: Subject) -> None:
     for starts_BT in (None, starts(33, 0, 10)):
         mixer = build(subject).train()
@@ -144,13 +150,16 @@ def gradients_reach_every_parameter_and_the_input(subject: Subject) -> None:
         expect(reached, "no gradient reaches some position of the input")
 
 
-@check("mixer")
+@check("mixer", "`roles(mixer)` has a `Role` for each of `mixer.named_parameters()`; fused matrices have row groups")
 def every_parameter_has_a_role(subject: Subject) -> None:
     mixer = build(subject)
     expect_roles(dict(mixer.named_parameters()), subject.target.roles(mixer))
 
 
-@check("mixer")
+@check(
+    "mixer",
+    "make every weight an `nn.Parameter`, and compute buffers from the config: an artifact carries parameters only",
+)
 def the_parameters_are_all_that_a_second_build_needs(subject: Subject) -> None:
     first, second = build(subject, seed=0), build(subject, seed=1)
     copy_parameters(first, second)
@@ -160,13 +169,16 @@ def the_parameters_are_all_that_a_second_build_needs(subject: Subject) -> None:
     second.load_state_dict(first.state_dict())
 
 
-@check("mixer")
+@check("mixer", "draw initial values from torch's global generator only")
 def the_seed_decides_the_initial_values(subject: Subject) -> None:
     first, second = build(subject).state_dict(), build(subject).state_dict()
     expect(all(torch.equal(first[name], second[name]) for name in first), "two builds under one seed differ")
 
 
-@check("mixer")
+@check(
+    "mixer",
+    "return an int: 6 for each weight that multiplies activations, and three times what one position's mixing costs",
+)
 def flops_are_a_positive_count(subject: Subject) -> None:
     flops = subject.target.flops_per_token(D_MODEL, subject.config, context(subject))
     expect(type(flops) is int and flops > 0, f"flops_per_token is {flops!r}")

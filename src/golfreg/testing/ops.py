@@ -45,7 +45,7 @@ def elements(inputs: dict[str, Any]) -> int:
     return sum(tensor.numel() for value in inputs.values() for tensor in tensors_of(value))
 
 
-@check("op")
+@check("op", "give each `Case` a name of its own, and in `gradients` names of floating-point tensors of its inputs")
 def cases_have_names_and_name_their_gradients(subject: Subject) -> None:
     cases = subject.target.cases()
     expect(cases and all(isinstance(case, Case) for case in cases), "an op has at least one Case")
@@ -57,7 +57,7 @@ def cases_have_names_and_name_their_gradients(subject: Subject) -> None:
         expect(not absent, f"case `{case.name}` names gradients of {absent}, which are no tensors of its inputs")
 
 
-@check("op")
+@check("op", "make inputs with `torch.Generator().manual_seed(seed)` on the CPU, then move them to the device")
 def inputs_depend_on_the_seed_alone(subject: Subject) -> None:
     for case in subject.target.cases():
         first, second = (case.inputs("cpu", torch.float32, 7) for _ in range(2))
@@ -65,14 +65,28 @@ def inputs_depend_on_the_seed_alone(subject: Subject) -> None:
         expect(all(torch.equal(a, b) for a, b in pairs), f"case `{case.name}` has other inputs the second time")
 
 
-@check("op")
+@check("op", "add a case with 7 or 65 positions: kernels that work in blocks go wrong at the ragged end")
+def cases_have_odd_lengths_too(subject: Subject) -> None:
+    """In some case a tensor has a second or only dimension that is odd, above one, and not the same in every case."""
+    lengths: dict[str, set[int]] = {}
+    for case in subject.target.cases():
+        for name, value in case.inputs("cpu", torch.float32, 0).items():
+            if isinstance(value, torch.Tensor) and value.ndim:
+                lengths.setdefault(name, set()).update(value.shape[:2])
+    odd = {name for name, seen in lengths.items() if len(seen) > 1 and any(n > 1 and n % 2 for n in seen)}
+    expect(
+        odd, f"no case has an odd length; the first two dimensions are { ({n: sorted(s) for n, s in lengths.items()}) }"
+    )
+
+
+@check("op", "return a relative error between 0 and 1 for every dtype, such as 1e-5 for float32 and 3e-2 for bfloat16")
 def tolerances_are_positive(subject: Subject) -> None:
     for dtype in (torch.float64, torch.float32, torch.bfloat16):
         tolerance = subject.target.tolerance(dtype)
         expect(0 < tolerance < 1, f"the tolerance for {dtype} is {tolerance}")
 
 
-@check("op")
+@check("op", "write the reference without in-place operations on inputs, finite for every case")
 def the_reference_runs_every_case_and_changes_no_input(subject: Subject) -> None:
     for case in subject.target.cases():
         inputs = case.inputs("cpu", torch.float32, 0)
@@ -86,7 +100,10 @@ def the_reference_runs_every_case_and_changes_no_input(subject: Subject) -> None
         expect(same, f"case `{case.name}`: the reference changed an input")
 
 
-@check("op")
+@check(
+    "op",
+    "compute inside in the dtype of the input, or wider: no cast to bfloat16 on the way; or raise the tolerance",
+)
 def the_reference_in_float32_is_within_its_tolerance(subject: Subject) -> None:
     for result in verify_kernel(subject.target, _Reference(subject.target), dtype=torch.float32):
         worst = result.worst
@@ -94,7 +111,19 @@ def the_reference_in_float32_is_within_its_tolerance(subject: Subject) -> None:
         expect(result.right, f"case `{result.case}`: {told}")
 
 
-@check("op")
+@check("op", "write the reference in plain PyTorch: no numpy, no branch on the values of a tensor")
+def the_reference_compiles_as_one_graph(subject: Subject) -> None:
+    """A run on a GPU compiles its model, and falls back on the reference where no kernel can run."""
+    from golfreg.testing.kernel_graphs import expect_one_graph
+
+    made = [(case, case.inputs("cpu", torch.float32, 0)) for case in subject.target.cases()]
+    case, inputs = sorted(made, key=lambda pair: elements(pair[1]))[:2][-1]
+    expect_one_graph(
+        subject.target, subject.target.reference, case, inputs, torch.float32, f"the reference on case `{case.name}`"
+    )
+
+
+@check("op", "let autograd differentiate the reference; a `torch.autograd.Function` in it has a wrong backward")
 def gradients_agree_with_finite_differences(subject: Subject) -> None:
     """In float64, along one random direction for each input, on the smallest cases."""
     made = [(case, case.inputs("cpu", torch.float64, 0)) for case in subject.target.cases() if case.gradients]

@@ -83,13 +83,16 @@ def quantized(subject: Subject) -> tuple[dict[str, torch.Tensor], dict[str, Role
     return state, roles, list(subject.kept["sections"])
 
 
-@check("quantizer")
+@check("quantizer", "`needs = frozenset()` or names of statistics that golfreg knows: `input_second_moment`")
 def needs_are_statistics_that_golfreg_gathers(subject: Subject) -> None:
     expect(isinstance(subject.target.needs, frozenset), "`needs` is a frozenset of names")
     sample_statistics(subject.target.needs, {})
 
 
-@check("quantizer")
+@check(
+    "quantizer",
+    "make sections for every tensor of the state, small and one-dimensional ones too; `dequantize` gives float32",
+)
 def every_tensor_comes_back_by_name_and_shape(subject: Subject) -> None:
     state, _, sections = quantized(subject)
     found = subject.target.dequantize(sections, subject.config)
@@ -101,7 +104,11 @@ def every_tensor_comes_back_by_name_and_shape(subject: Subject) -> None:
         expect(bool(found[name].isfinite().all()), f"`{name}` came back with values that are not finite")
 
 
-@check("quantizer")
+@check(
+    "quantizer",
+    "one scale a row, made from that row, with the groups of `role.groups` in order; store scales that float16 "
+    "can hold",
+)
 def the_error_of_every_row_group_is_bounded(subject: Subject) -> None:
     """Row groups whose scales differ by 10**5 show rows in the wrong order, and one scale for all of them."""
     state, roles, sections = quantized(subject)
@@ -120,7 +127,10 @@ def rms(x: torch.Tensor) -> float:
     return math.sqrt(float(x.double().square().mean()))
 
 
-@check("quantizer")
+@check(
+    "quantizer",
+    "make each `Layout` from the array that goes with it: shape, dtype, role, group, and the alphabet of its codes",
+)
 def sections_keep_what_their_layouts_say(subject: Subject) -> None:
     state, roles, sections = quantized(subject)
     seen: set[tuple[str, str, str]] = set()
@@ -147,7 +157,7 @@ def sections_keep_what_their_layouts_say(subject: Subject) -> None:
             expect(inside, f"{what} holds codes from {data.min()} to {data.max()}")
 
 
-@check("quantizer")
+@check("quantizer", "work on a copy (`.detach().clone()`), and seed whatever is random")
 def quantizing_twice_gives_the_same_sections_and_changes_nothing(subject: Subject) -> None:
     state, roles = sample_weights()
     statistics = sample_statistics(frozenset(subject.target.needs), state)
@@ -159,7 +169,10 @@ def quantizing_twice_gives_the_same_sections_and_changes_nothing(subject: Subjec
     expect(all(torch.equal(state[n], before[n]) for n in before), "`quantize` changed the weights that it was given")
 
 
-@check("quantizer")
+@check(
+    "quantizer",
+    "`dequantize` gets new read-only arrays: copy before writing, and keep nothing on the object between the two",
+)
 def decoding_needs_only_the_stored_bytes(subject: Subject) -> None:
     """As a codec gives them back: read-only arrays made from bytes."""
     _, _, sections = quantized(subject)
@@ -172,7 +185,7 @@ def decoding_needs_only_the_stored_bytes(subject: Subject) -> None:
     expect(all(torch.equal(first[name], second[name]) for name in first), "stored sections decode to other weights")
 
 
-@check("quantizer")
+@check("quantizer", "raise `InputError` when codes have no scales, or a tensor has not all of its row groups")
 def a_missing_section_is_refused_or_leaves_its_tensor_out(subject: Subject) -> None:
     state, _, sections = quantized(subject)
     for i, section in enumerate(sections):
@@ -187,7 +200,7 @@ def a_missing_section_is_refused_or_leaves_its_tensor_out(subject: Subject) -> N
         expect(not whole, f"without {section.layout} the tensor came back whole")
 
 
-@check("quantizer")
+@check("quantizer", "pass the gradient straight through: `weight + (rounded - weight).detach()`")
 def fake_quantization_passes_gradients(subject: Subject) -> None:
     """For a quantizer that has ``fake_quant(weight, role, config)``: same shape and dtype, a finite gradient."""
     fake_quant = getattr(subject.target, "fake_quant", None)

@@ -35,6 +35,13 @@ def test_every_kind_has_checks_with_names_of_their_own(kind: str) -> None:
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_check_says_what_to_do_where_it_fails(kind: str) -> None:
+    advice = [each.advice for each in checks(kind)]
+    assert all(len(text) > 20 for text in advice)
+    assert len(set(advice)) == len(advice)
+
+
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ConfigError):
         checks("codecs")
@@ -65,6 +72,24 @@ def test_a_component_that_cannot_be_imported_fails_one_check() -> None:
 def test_choosing_nothing_is_an_error_and_not_an_empty_test() -> None:
     with pytest.raises(UnknownComponentError, match="no codec zstd of golfreg-zstd is installed"):
         conformance("codec", "zstd", distribution="golfreg-zstd")
+
+
+def test_a_failure_comes_with_what_to_do() -> None:
+    (component,) = (c for c in iter_components("corpus") if c.name == "jsonl")
+    outcomes = {o.check: o for o in run_checks(component, argument="nothing/here.jsonl")}
+    failed = outcomes["loading_twice_gives_the_same"]
+    assert not failed.passed
+    assert "nothing/here.jsonl" in failed.reason
+    assert "sort the files" in failed.advice
+
+
+def test_what_had_nothing_to_look_at_is_not_said_to_be_checked() -> None:
+    (component,) = (c for c in iter_components("corpus") if c.name == "jsonl")
+    outcomes = {o.check: o for o in run_checks(component)}
+    assert outcomes["a_missing_or_odd_argument_is_refused"].checked
+    unchecked = outcomes.pop("loading_twice_gives_the_same")
+    assert (unchecked.passed, unchecked.checked) == (True, False)
+    assert "was given none" in unchecked.reason
 
 
 def test_a_plugin_tests_itself_in_three_lines(tmp_path: Path) -> None:

@@ -167,15 +167,21 @@ def test_the_projection_is_read_through_its_strides() -> None:
 
 
 @inside
-def test_the_ops_pass_opcheck() -> None:
-    from golfreg.builtin.kernels import mamba3_triton
+def test_both_custom_ops_pass_every_test_of_opcheck() -> None:
+    """Forward and backward, with documents and a state: schema, fake tensors, autograd, dynamic shapes."""
+    from golfreg.api import Case
+    from golfreg.builtin.kernels.mamba3_siso import Mamba3Siso
     from golfreg.builtin.kernels.mamba3_siso_cases import PARAMETERS
+    from golfreg.builtin.kernels.mamba3_triton import triton_kernel
+    from golfreg.testing import Subject
+    from golfreg.testing.kernel_graphs import its_custom_ops_pass_opcheck
 
-    inputs = make(torch.float32, length=3, n_heads=1)
-    tensors = [inputs[name].requires_grad_() for name in PARAMETERS]
-    static = [inputs[name] for name in ("headdim", "d_state", "ngroups", "n_angles", "chunk_size", "a_form", "a_floor")]
-    args = (*tensors, None, None, None, None, None, *static, inputs["norm_eps"], True)
-    torch.library.opcheck(mamba3_triton._forward, args, test_utils=("test_schema", "test_faketensor"))
+    class Smallest(Mamba3Siso):
+        def cases(self) -> list[Case]:
+            options = {"length": 2, "n_heads": 1, "starts": ((0, 1),), "initial_state": True, "return_state": True}
+            return [Case("smallest", lambda device, dtype, seed: make(dtype, **options), PARAMETERS)]
+
+    its_custom_ops_pass_opcheck(Subject(triton_kernel, op=Smallest()))
 
 
 @inside
