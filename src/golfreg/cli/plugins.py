@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -160,6 +161,37 @@ def check(
         out.warn(f"{len(unchecked)} of {len(outcomes)} checks had nothing to look at: {unchecked[0].reason}")
     if failed:
         raise AnswerIsNo(f"{len(failed)} of {len(outcomes)} checks failed", hint=failed[0].advice or failed[0].reason)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the component; the distribution is golfreg-NAME.")],
+    kind: Annotated[str, typer.Option("--kind", help="architecture, mixer, quantizer, codec, op, kernel or corpus.")],
+    into: Annotated[Path, typer.Option("--into", help="Directory in which golfreg-NAME is made.")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Write a plugin that already works: a distribution to install, check, run and then change.
+
+    Nothing is overwritten. The next three commands are printed.
+
+    Example: golfreg plugins new my-codec --kind codec
+    """
+    from golfreg.registry.host import get_host
+    from golfreg.scaffold import check_clashes, check_name, find_kind, write_plugin
+
+    out = Out(as_json)
+    found = find_kind(kind)
+    names = check_name(name)
+    check_clashes(names, found, get_host())
+    written = write_plugin(names, found, into)
+    if as_json:
+        facts = {"kind": kind, "name": names.component, "distribution": names.distribution, "package": names.package}
+        files, commands = list(written.files), list(written.commands)
+        out.json({**facts, "directory": str(written.directory), "files": files, "commands": commands})
+        return
+    out.talk(f"wrote {plain(written.directory)}, {len(written.files)} files; next:")
+    for command in written.commands:
+        out.line(command)
 
 
 def _result(outcome: Outcome) -> str:
