@@ -16,7 +16,6 @@ RUN_DIRECTORY = re.compile(r"runs/20260101-120000[\w-]*")
 SHELL = ("bash", "console", "sh")
 
 NOT_RUN = {
-    "tutorial/plugins.md": "the pattern of the pages that follow, where it is filled in and run",
     "tutorial/entry.md git": "changes a repository; the commands of git are not golfreg's",
     "tutorial/entry.md golfreg leaderboard diff main..first-try": "needs a branch; contracts/test_pull_request.py",
     "pull_requests.md": "needs a repository and a pull request; tests/contracts/test_pull_request.py",
