@@ -1,12 +1,13 @@
 # `make run` and `make test` are all that a newcomer needs; both set up .venv from constraints.txt first.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+PLUGINS := $(foreach place,$(wildcard plugins/golfreg-*),--editable $(place))
 
 .PHONY: run test test-all lint format docs clean
 
-.venv/.ready: pyproject.toml constraints.txt
+.venv/.ready: pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' $(PLUGINS)
 	touch $@
 
 run: .venv/.ready
@@ -16,6 +17,7 @@ lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy $(wildcard plugins/*/src)
 	$(BIN)/lint-imports
 
 test: lint

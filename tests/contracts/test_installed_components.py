@@ -1,8 +1,9 @@
-"""The conformance kit over every installed component, built in or not."""
+"""The conformance kit over every built-in component. A plugin's own tests run it over the plugin's."""
 
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -25,4 +26,13 @@ def _shards(directory: Path) -> str:
     return str(directory)
 
 
-test_every_installed_component_keeps_its_contract = conformance(arguments={"jsonl": _jsonl, "shards": _shards})
+def _genome(directory: Path) -> str:
+    path = directory / "genome.fa"
+    draw = random.Random(0)
+    path.write_text("".join(f">{i}\n{''.join(draw.choices('ACGTacgtN', k=700))}\n" for i in range(200)))
+    return f"{path};document=256"
+
+
+test_every_built_in_component_keeps_its_contract = conformance(
+    distribution="golfreg", arguments={"jsonl": _jsonl, "shards": _shards, "genome": _genome}
+)

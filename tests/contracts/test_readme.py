@@ -65,7 +65,7 @@ def test_the_plugin_packs_and_scores_a_run_and_its_code_is_counted(
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/scoring.md", "docs/container.md", "docs/rules.md"]
+    "page", ["README.md", "CONTRIBUTING.md", "docs/scoring.md", "docs/container.md", "docs/rules.md", "docs/corpora.md"]
 )
 def test_every_link_to_a_file_leads_somewhere(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")

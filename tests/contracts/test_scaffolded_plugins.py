@@ -1,4 +1,4 @@
-"""Each kind as a stranger does it: `plugins new`, change one line, install, check, run, uninstall; a fresh environment."""
+"""Each kind as a stranger does it: `plugins new`, a line changed, install, check, run, uninstall, in a new environment."""
 
 from __future__ import annotations
 

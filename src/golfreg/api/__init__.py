@@ -37,6 +37,7 @@ from golfreg.api.values import (
     Role,
     Section,
     Shards,
+    Stock,
     Stream,
 )
 
@@ -69,6 +70,7 @@ __all__ = [
     "Role",
     "Section",
     "Shards",
+    "Stock",
     "Stream",
     "UnknownComponentError",
     "hookimpl",

@@ -22,7 +22,9 @@ class Component:
 
     ``name``: what a user types, lower case. ``summary``: one line. ``target``: where the
     implementation is. ``requires``: importable module names without which it cannot work, each
-    looked up with ``find_spec`` (so nothing is imported) before the target is.
+    looked up with ``find_spec`` (so nothing is imported) before the target is. ``programs``: names of
+    programs that it runs, looked up on the ``PATH``. A submission runs no program while it is scored,
+    so a component of it that has any serves for comparisons only.
     """
 
     kind: ClassVar[str]
@@ -30,6 +32,7 @@ class Component:
     summary: str
     target: str
     requires: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.match(self.name):
@@ -93,10 +96,14 @@ class Kernel(Component):
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus(Component):
-    """Documents or token shards. ``argument``: what follows the colon in ``jsonl:PATH``, if anything."""
+    """Documents or token shards. ``argument``: what follows the colon in ``jsonl:PATH``, if anything.
+
+    ``shards``: whether ``load`` gives ``Shards``, whose vocabulary is known when they are there.
+    """
 
     kind = "corpus"
     argument: str | None = None
+    shards: bool = False
 
 
 KINDS: dict[str, type[Component]] = {c.kind: c for c in (Architecture, Mixer, Quantizer, Codec, Op, Kernel, Corpus)}

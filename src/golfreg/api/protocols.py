@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from golfreg.api.values import Budget, BuildContext, Case, Documents, Layout, Role, Section, Shards, Stream
+from golfreg.api.values import Budget, BuildContext, Case, Documents, Layout, Role, Section, Shards, Stock, Stream
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,3 +138,28 @@ class CorpusTarget(Protocol):
     """Text or tokens. ``load`` may write under ``cache_dir`` only."""
 
     def load(self, argument: str | None, cache_dir: Path) -> Documents | Shards: ...
+
+
+@runtime_checkable
+class FetchableCorpus(Protocol):
+    """What a corpus provides besides ``load`` if its data is published: ``golfreg data get`` calls ``fetch``.
+
+    Then ``load`` reads what was fetched and does not use the network; what is absent is an error
+    whose hint is the command ``golfreg data get NAME:ARGUMENT``. Everything is kept under ``cache_dir``.
+    """
+
+    def fetch(
+        self, argument: str | None, cache_dir: Path, parts: int | None, tell: Callable[[int, int, str], None]
+    ) -> Stock:
+        """Bring the training data's first ``parts`` parts here (None: the corpus's default) and all else it needs.
+
+        A file appears whole and verified or not at all; a call after an interrupted one goes on;
+        a call for what is here uses no network. ``tell(done_bytes, total_bytes, text)`` shows progress.
+        Raises ``InputError`` for data that is absent or wrong, ``EnvironmentFault`` for too little
+        disk (with the bytes needed) or no network.
+        """
+        ...
+
+    def stocks(self, cache_dir: Path) -> Sequence[Stock]:
+        """Each argument that can be fetched, and what of it is here. Uses no network."""
+        ...

@@ -137,6 +137,24 @@ class Shards:
 
 
 @dataclass(frozen=True)
+class Stock:
+    """What this machine holds of a corpus that can be fetched; see ``golfreg.api.protocols.FetchableCorpus``.
+
+    ``argument``: what follows the corpus's colon. ``parts``: parts of the training data (shards,
+    files) that are here and verified, of ``offered_parts`` (None: not known before something was
+    fetched), each of about ``part_bytes``. ``present_bytes``: of all verified files.
+    ``fingerprint``: names what is here, and changes when more is fetched; empty: not enough to load.
+    """
+
+    argument: str | None
+    parts: int = 0
+    offered_parts: int | None = None
+    part_bytes: int | None = None
+    present_bytes: int = 0
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
 class Case:
     """One test of an op: ``inputs`` makes keyword arguments for a device and dtype from a seed."""
 

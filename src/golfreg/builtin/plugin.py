@@ -113,8 +113,15 @@ def golfreg_corpora() -> Iterator[Corpus]:
         argument="PATH[,PATH...][;validation=PATH[,PATH...]]",
     )
     yield Corpus(
+        name="genome",
+        summary="a FASTA file: bases as bytes; also .gz and .xz",
+        target="golfreg.builtin.corpora.genome:genome",
+        argument="PATH[,PATH...][;SETTING=VALUE]...",
+    )
+    yield Corpus(
         name="shards",
         summary="token shards in the challenge's .bin format",
         target="golfreg.builtin.corpora.shards:shards",
         argument="DIR",
+        shards=True,
     )

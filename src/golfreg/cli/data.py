@@ -1,4 +1,4 @@
-"""``golfreg data``: tokenize a corpus into shards with the byte proof, and list what was prepared."""
+"""``golfreg data``: fetch and tokenize corpora, with the byte proof, and list what is here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from golfreg.api.errors import ConfigError, InputError
-from golfreg.cli import complete
+from golfreg.cli import complete, fetch
 from golfreg.cli.out import Out
 
 if TYPE_CHECKING:
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="data",
-    help="Tokenize corpora and list what is in the cache.\n\n"
+    help="Fetch and tokenize corpora, and list what is in the cache.\n\n"
     "Example: golfreg data prepare --corpus docstrings --tokenizer sp1024",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.command("get")(fetch.get)
 
 
 @app.command("prepare")
@@ -56,26 +58,27 @@ def prepare(
 
     from golfreg.cli.out import plain
     from golfreg.config.spec import DataSettings
-    from golfreg.data.cache import cache_root, dataset_dir_for
+    from golfreg.data.cache import corpora_dir, dataset_dir_for, fetched_state
     from golfreg.data.prepare import prepare as make
 
     out = Out(as_json)
     settings = DataSettings(tokenizer, tokenizer_train_bytes, validation_tokens)
     name, colon, argument = corpus.partition(":")
+    wanted = argument if colon else None
     target = _corpus_target(name)
     if out_dir is not None and out_dir.exists() and not (out_dir.is_dir() and not any(out_dir.iterdir())):
         raise InputError(f"`{out_dir}` exists already", hint="give `--out` a directory that is to be made")
     where = out_dir.absolute() if out_dir is not None else None
 
     def load() -> Any:
-        return target.load(argument if colon else None, cache_root() / "corpora")
+        return target.load(wanted, corpora_dir())
 
     with out.console(stderr=True).status("reading the corpus") as status:
         dataset, reused = make(
             load,
             corpus,
             settings,
-            where or dataset_dir_for(name, argument if colon else None, settings),
+            where or dataset_dir_for(name, wanted, settings, fetched_state(target, wanted)),
             lambda done, text: status.update(plain(text)),
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
         )
@@ -87,14 +90,19 @@ def prepare(
 
 @app.command("list")
 def list_(as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False) -> None:
-    """List the prepared datasets of the cache (GOLFREG_CACHE, else XDG_CACHE_HOME/golfreg, else ~/.cache/golfreg).
+    """List the cache (GOLFREG_CACHE, else XDG_CACHE_HOME/golfreg, else ~/.cache/golfreg).
+
+    Shown are the corpora that `golfreg data get` can fetch, with what is here and what fits on the
+    disk, and the datasets that were prepared.
 
     Example: golfreg data list --json
     """
-    from golfreg.data.cache import cache_root
+    from golfreg.data.cache import cache_root, corpora_dir
     from golfreg.data.dataset import open_dataset
 
     out = Out(as_json)
+    fetchable = list(fetch.stocks(out, corpora_dir()))
+    free = fetch.free_bytes(cache_root())
     root = cache_root() / "datasets"
     found = []
     for path in sorted(root.iterdir()) if root.is_dir() else []:
@@ -105,8 +113,10 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print the list a
         except InputError as error:
             out.warn(f"{error.message}; it is made again when a run needs it")
     if as_json:
-        out.json({"cache": str(root), "datasets": found})
+        out.json({"cache": str(root), "free_bytes": free, "fetchable": fetchable, "datasets": found})
         return
+    if fetchable:
+        _print_fetchable(out, fetchable, free)
     if not found:
         out.talk(f"no data was prepared in {root} yet: `golfreg data prepare` does, and so does each run")
         return
@@ -126,6 +136,29 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="Print the list a
             )
             for f in found
         ],
+        right=numbers,
+    )
+
+
+def _print_fetchable(out: Out, fetchable: list[dict[str, Any]], free: int) -> None:
+    def shown(value: int | None) -> str:
+        return "?" if value is None else f"{value:,}"
+
+    numbers = ("training shards", "offered", "fit on the disk", "MB here")
+    out.table(
+        ("corpus", "ready", *numbers),
+        [
+            (
+                f["corpus"],
+                "yes" if f["ready"] else "no",
+                shown(f["train_shards"]),
+                shown(f["offered_train_shards"]),
+                shown(f["fits_train_shards"]),
+                f"{f['present_bytes'] / 1e6:,.1f}",
+            )
+            for f in fetchable
+        ],
+        f"for `golfreg data get`; {free / 1e9:,.1f} GB are free",
         right=numbers,
     )
 

@@ -230,6 +230,10 @@ def _status(component: Registered, host: Host) -> str:
         return f"conflict with {', '.join(str(c.provider) for c in rivals)}"
     if component.missing:
         return f"missing {', '.join(component.missing)}"
+    if component.missing_programs:
+        return f"missing the program {', '.join(component.missing_programs)}"
+    if component.descriptor.programs and component.kind != "corpus":
+        return f"ok, but not in a run: it runs {', '.join(component.descriptor.programs)}"
     return "ok"
 
 
@@ -243,6 +247,7 @@ def _component(component: Registered, host: Host) -> dict[str, Any]:
         "summary": descriptor.summary,
         "target": component.target,
         "requires": list(descriptor.requires),
+        "programs": list(descriptor.programs),
         "defaults": dict(getattr(descriptor, "defaults", {})),
         "plugin": component.provider.entry_point,
         "distribution": component.distribution,

@@ -107,17 +107,17 @@ def _plan_beside(artifact: Path) -> Any:
 
 
 def _dataset(corpus: str, settings: DataSettings, cores: int, say: Any) -> Dataset:
-    from golfreg.data.cache import cache_root, dataset_dir_for
+    from golfreg.data.cache import corpora_dir, dataset_dir_for, fetched_state
     from golfreg.data.prepare import prepare
     from golfreg.registry.resolve import load, resolve
 
     name, colon, rest = corpus.partition(":")
     argument = rest if colon else None
     target = load(resolve("corpus", name))
-    where = dataset_dir_for(name, argument, settings)
+    where = dataset_dir_for(name, argument, settings, fetched_state(target, argument))
 
     def open_corpus() -> Any:
-        return target.load(argument, cache_root() / "corpora")
+        return target.load(argument, corpora_dir())
 
     return prepare(open_corpus, corpus, settings, where, lambda done, text: say(text), cores)[0]
 

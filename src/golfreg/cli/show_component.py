@@ -73,6 +73,7 @@ def print_details(out: Out, item: dict[str, Any]) -> None:
         ("provided by", f"{item['distribution']} {item['version']}, plugin `{item['plugin']}` ({item['module']})"),
         ("target", item["target"]),
         ("requires", ", ".join(item["requires"])),
+        ("runs", ", ".join(item["programs"])),
         ("argument", item["argument"]),
         ("status", item["status"] if item["error"] is None else "cannot be used"),
     ]

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from golfreg.config.spec import DataSettings
 
@@ -30,20 +31,34 @@ def cache_root() -> Path:
     return Path.home() / ".cache" / "golfreg"
 
 
-def dataset_dir_for(corpus_name: str, argument: str | None, settings: DataSettings) -> Path:
-    """The directory of this corpus with these settings."""
-    return cache_root() / "datasets" / dataset_key(corpus_name, argument, settings)
+def corpora_dir() -> Path:
+    """Where corpora keep what they fetch or make: the ``cache_dir`` that they are given."""
+    return cache_root() / "corpora"
 
 
-def dataset_key(corpus_name: str, argument: str | None, settings: DataSettings) -> str:
+def fetched_state(target: Any, argument: str | None) -> str:
+    """What is here of a corpus that can be fetched, by its fingerprint; empty for any other, or if nothing is."""
+    if not hasattr(target, "stocks"):
+        return ""
+    return next((stock.fingerprint for stock in target.stocks(corpora_dir()) if stock.argument == argument), "")
+
+
+def dataset_dir_for(corpus_name: str, argument: str | None, settings: DataSettings, fetched: str = "") -> Path:
+    """The directory of this corpus with these settings. ``fetched``: its ``fetched_state``."""
+    return cache_root() / "datasets" / dataset_key(corpus_name, argument, settings, fetched)
+
+
+def dataset_key(corpus_name: str, argument: str | None, settings: DataSettings, fetched: str = "") -> str:
     """A directory name: the same for the same corpus, files, settings and library versions."""
-    facts = {
+    facts: dict[str, Any] = {
         "format": DATA_FORMAT,
         "corpus": corpus_name,
         "argument": None if argument is None else list(_parts(argument)),
         "settings": {**asdict(settings), "tokenizer": list(_parts(settings.tokenizer))},
         "versions": {name: _version(name) for name in ("numpy", "scipy", "sentencepiece")},
     }
+    if fetched:
+        facts["fetched"] = fetched
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     tokenizer = re.sub(r"[^A-Za-z0-9_.-]", "_", Path(settings.tokenizer).stem)[:40]
     return f"{corpus_name}-{tokenizer}-{digest[:16]}"

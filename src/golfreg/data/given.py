@@ -13,14 +13,15 @@ from golfreg.api.errors import InputError
 from golfreg.api.values import Shards
 from golfreg.config.spec import DataSettings
 from golfreg.data.shards import TokenStream
-from golfreg.data.tokenizers import Tokenizer, make_tokenizer, read_tokenizer, sentencepiece_size
+from golfreg.data.tokenizers import ByteTokenizer, Tokenizer, make_tokenizer, read_tokenizer, sentencepiece_size
 from golfreg.data.writer import ShardWriter
 
 
 def shards_tokenizer(corpus: Shards, settings: DataSettings, threads: int) -> Tokenizer:
     """The tokenizer that the settings give, if they give one; else the one that came with the shards.
 
-    ``spN`` asks for training on text, which shards do not have, so it does not count as given.
+    ``spN`` asks for training on text, which shards do not have, so it does not count as given. ``bytes``
+    stands for shards that are written again (``respelled``), unless they are of bytes already.
     """
     if sentencepiece_size(settings.tokenizer) is None:
         return make_tokenizer(settings.tokenizer, lambda size: b"", threads)
@@ -32,6 +33,13 @@ def shards_tokenizer(corpus: Shards, settings: DataSettings, threads: int) -> To
             "the shards come with several tokenizers: " + found if found else "the shards come without a tokenizer",
             hint="name the one that made them: `data.tokenizer` is `bytes` or the path of a `.model`",
         )
+    return read_tokenizer(Path(corpus.tokenizer), threads)
+
+
+def respelled(corpus: Shards, settings: DataSettings, threads: int) -> Tokenizer | None:
+    """The tokenizer of shards that are to be written again in bytes; None where the shards are used as they are."""
+    if settings.tokenizer != ByteTokenizer.name or corpus.tokenizer in (None, ByteTokenizer.name):
+        return None
     return read_tokenizer(Path(corpus.tokenizer), threads)
 
 

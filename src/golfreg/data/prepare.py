@@ -17,7 +17,7 @@ from golfreg.config.spec import DataSettings
 from golfreg.data.cache import cache_root
 from golfreg.data.dataset import BYTES_FILE, DATASET_FILE, DATASET_SCHEMA, TOKENIZER_FILE, Dataset, open_dataset
 from golfreg.data.documents import Written, tokenizer_texts, write_split
-from golfreg.data.given import cut_validation, link_shards, shards_tokenizer
+from golfreg.data.given import cut_validation, link_shards, respelled, shards_tokenizer
 from golfreg.data.prove import prove_bytes
 from golfreg.data.shards import TokenStream
 from golfreg.data.tokenizers import Tokenizer, make_tokenizer
@@ -121,16 +121,27 @@ def _build(
             digests = {**validation.digests, **train.digests}
         else:
             tokenizer = shards_tokenizer(corpus, settings, threads)
+            old = respelled(corpus, settings, threads)
             tell(1, "checking the validation shards")
-            if settings.validation_tokens:
+            if old is not None:
+                from golfreg.data.respell import write_in_bytes  # Counted in the artifacts of such runs only.
+
+                limit = settings.validation_tokens
+                write_in_bytes(corpus.validation, old, validation, lambda text: tell(1, text), limit, prove=True)
+                write_in_bytes(corpus.train, old, train, lambda text: tell(2, text))
+                validation.close()
+                train.close()
+                digests = {**validation.digests, **train.digests}
+            elif settings.validation_tokens:
                 TokenStream(corpus.validation).check(tokenizer.vocab_size)
                 cut_validation(corpus.validation, validation, settings.validation_tokens, tokenizer.bos_id)
                 validation.close()
                 digests = dict(validation.digests)
             else:
                 digests = link_shards(corpus.validation, directory, "validation", tokenizer.vocab_size)
-            tell(2, "checking the training shards")
-            digests |= link_shards(corpus.train, directory, "train", tokenizer.vocab_size)
+            if old is None:
+                tell(2, "checking the training shards")
+                digests |= link_shards(corpus.train, directory, "train", tokenizer.vocab_size)
     finally:
         validation.abandon()
         train.abandon()

@@ -7,7 +7,7 @@ from typing import Any
 from golfreg.api.errors import InputError
 from golfreg.config.job import Job
 from golfreg.config.plan import Chosen
-from golfreg.data.cache import cache_root
+from golfreg.data.cache import corpora_dir
 from golfreg.data.prepare import STEPS, prepare
 from golfreg.data.summary import summary
 
@@ -16,7 +16,7 @@ def run(job: Job) -> dict[str, Any]:
     """Make ``plan.dataset``, or take it as it is if it is whole, and report what it holds."""
     plan = job.plan
     dataset, reused = prepare(
-        lambda: plan.corpus.load().load(plan.corpus.argument, cache_root() / "corpora"),
+        lambda: plan.corpus.load().load(plan.corpus.argument, corpora_dir()),
         corpus_label(plan.corpus),
         plan.spec.data,
         plan.dataset_dir,

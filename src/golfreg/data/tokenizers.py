@@ -50,17 +50,20 @@ class ByteTokenizer:
     digest = hashlib.sha256(b"byte260").hexdigest()
     vocab_size = 260
     bos_id: int | None = 1
+    first_byte = 4
+    """Token of the byte 0."""
     model: bytes | None = None
     lossless = True
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
-        return [np.frombuffer(text.encode(), np.uint8).astype(np.uint16) + np.uint16(4) for text in texts]
+        return [np.frombuffer(text.encode(), np.uint8).astype(np.uint16) + np.uint16(self.first_byte) for text in texts]
 
     def decode(self, documents: Sequence[np.ndarray]) -> list[bytes]:
-        return [(tokens[tokens >= 4] - 4).astype(np.uint8).tobytes() for tokens in documents]
+        first = self.first_byte
+        return [(tokens[tokens >= first] - first).astype(np.uint8).tobytes() for tokens in documents]
 
     def byte_table(self) -> ByteTable:
-        special = np.arange(self.vocab_size) < 4
+        special = np.arange(self.vocab_size) < self.first_byte
         return ByteTable((~special).astype(np.int16), np.zeros(self.vocab_size, np.bool_), special)
 
 

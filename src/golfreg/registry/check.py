@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import inspect
+import shutil
 import sys
 from collections.abc import Iterable, Mapping
 
@@ -98,7 +99,7 @@ def descriptor_faults(item: object, expected: type[Component]) -> Fault | None:
     summary: object = item.summary
     if not isinstance(summary, str):
         return f"yielded {label} with the summary {_short(summary)}", "a summary is one line of text"
-    for field in ("requires", "ops"):
+    for field in ("requires", "programs", "ops"):
         value = getattr(item, field, ())
         if not isinstance(value, tuple) or not all(isinstance(v, str) and v for v in value):
             return f"yielded {label} with {field} = {_short(value)}", f'write {field}=("...",), a tuple of names'
@@ -108,6 +109,9 @@ def descriptor_faults(item: object, expected: type[Component]) -> Fault | None:
     argument = getattr(item, "argument", None)
     if not (argument is None or isinstance(argument, str)):
         return f"yielded {label} with argument = {_short(argument)}", "an argument is text, or None"
+    shards = getattr(item, "shards", False)
+    if type(shards) is not bool:
+        return f"yielded {label} with shards = {_short(shards)}", "shards is True or False"
     if isinstance(item, Kernel) and not (isinstance(item.op, str) and item.op and type(item.priority) is int):
         return f"yielded {label} with op = {_short(item.op)}, priority = {_short(item.priority)}", ""
     return None
@@ -116,6 +120,11 @@ def descriptor_faults(item: object, expected: type[Component]) -> Fault | None:
 def missing_modules(names: Iterable[str]) -> tuple[str, ...]:
     """Those of the modules that are not installed. Nothing is imported, not even a parent package."""
     return tuple(name for name in names if not _is_installed(name))
+
+
+def missing_programs(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the programs that are not on the ``PATH``."""
+    return tuple(name for name in names if shutil.which(name) is None)
 
 
 def _is_installed(name: str) -> bool:

@@ -18,7 +18,15 @@ import pluggy
 from golfreg.api import Component
 from golfreg.api.markers import PROJECT
 from golfreg.registry import hookspecs
-from golfreg.registry.check import api_fault, descriptor_faults, hook_fault, import_hint, missing_modules, whole
+from golfreg.registry.check import (
+    api_fault,
+    descriptor_faults,
+    hook_fault,
+    import_hint,
+    missing_modules,
+    missing_programs,
+    whole,
+)
 from golfreg.registry.discover import discover, normalized
 from golfreg.registry.records import Failure, Provider, Registered, Source
 
@@ -142,7 +150,7 @@ class Host:
                 fail(*faults)
                 continue
             assert isinstance(item, Component)
-            registered = Registered(item, provider, missing_modules(item.requires))
+            registered = Registered(item, provider, missing_modules(item.requires), missing_programs(item.programs))
             self.components.append(registered)
             if registered.missing:
                 names = ", ".join(f"`{name}`" for name in registered.missing)

@@ -33,12 +33,14 @@ class Source:
 class Registered:
     """A component and who provides it. The target has not been imported.
 
-    ``missing``: modules of ``requires`` that are not installed.
+    ``missing``: modules of ``requires`` that are not installed. ``missing_programs``: those of
+    ``programs`` that are not on the ``PATH``.
     """
 
     descriptor: Component
     provider: Provider
     missing: tuple[str, ...] = ()
+    missing_programs: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from golfreg.api import KINDS, ConfigError, PluginError, UnknownComponentError
 from golfreg.api.errors import nearest
-from golfreg.registry.check import missing_modules, whole
+from golfreg.registry.check import missing_modules, missing_programs, whole
 from golfreg.registry.discover import normalized
 from golfreg.registry.host import DISABLE_VARIABLE, Host, get_host
 from golfreg.registry.records import Failure, Registered
@@ -59,6 +59,11 @@ def load(registered: Registered) -> Any:
         raise PluginError(
             f"{what} needs {_listed(missing)}, which is not installed",
             hint=f"pip install {' '.join(dict.fromkeys(name.partition('.')[0] for name in missing))}",
+        )
+    if absent := missing_programs(registered.descriptor.programs):
+        raise PluginError(
+            f"{what} runs {_listed(absent)}, which is not on the PATH",
+            hint=f"install the program, with the system's package manager: `apt-get install {' '.join(absent)}`",
         )
     module_name, _, attribute = registered.target.partition(":")
     author = f"report it to the author of {registered.distribution}"

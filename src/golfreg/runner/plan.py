@@ -17,7 +17,7 @@ from golfreg.api.errors import ConfigError, EnvironmentFault
 from golfreg.config.load import Loaded
 from golfreg.config.plan import Chosen, Limits, Plan, plan_to_dict
 from golfreg.config.spec import RunSpec
-from golfreg.data.cache import dataset_dir_for
+from golfreg.data.cache import dataset_dir_for, fetched_state
 from golfreg.data.dataset import open_dataset
 from golfreg.data.tokenizers import ByteTokenizer, read_tokenizer, sentencepiece_size
 from golfreg.kernels.build import build_model, static_arguments
@@ -125,7 +125,14 @@ def make_plan(loaded: Loaded) -> Planned:
         dtype=dtype,
         compile=resolve_switch("train.compile", spec.train.compile, device == "cuda"),
         threads=spec.train.threads or len(os.sched_getaffinity(0)),
-        dataset=str(dataset_dir_for(corpus_name, argument if colon else None, spec.data)),
+        dataset=str(
+            dataset_dir_for(
+                corpus_name,
+                argument if colon else None,
+                spec.data,
+                fetched_state(load(corpus), argument if colon else None),
+            )
+        ),
     )
     plan = replace(plan, spec_digest=digest(plan))
     parameters, flops = count(plan, target, config)
@@ -134,6 +141,12 @@ def make_plan(loaded: Loaded) -> Planned:
 
 def choose(loaded: Loaded, component: Registered, origins: dict[str, str], prefix: str, *, flat: bool = True) -> Chosen:
     """A component with its whole configuration; the origin of each value is noted under ``prefix``."""
+    if programs := component.descriptor.programs:
+        raise ConfigError(
+            f"{component.label} runs the program {' and '.join(f'`{p}`' for p in programs)}: a submission runs no"
+            " program while it is scored",
+            f"choose another {component.kind}; `golfreg bench codecs` compares this one with the others",
+        )
     values, where = component_settings(loaded, component, flat=flat)
     config = make_config(load(component), values, f"{component.kind} `{component.name}`")
     for f in fields(config):
@@ -260,10 +273,10 @@ def vocabulary(plan: Plan) -> tuple[int, int | None] | None:
         dataset = open_dataset(plan.dataset_dir)
         return dataset.vocab_size, dataset.bos_id
     tokenizer = plan.spec.data.tokenizer
-    if plan.corpus.name == "shards":
-        return None
     if tokenizer == ByteTokenizer.name:
         return ByteTokenizer.vocab_size, ByteTokenizer.bos_id
+    if getattr(resolve("corpus", plan.corpus.name).descriptor, "shards", False):
+        return None
     size = sentencepiece_size(tokenizer)
     if size is not None:
         return size, 1

@@ -30,6 +30,7 @@ from golfreg.config.record import (
     TrainFacts,
     record_to_toml,
 )
+from golfreg.registry.host import get_host
 
 _PACKAGES = ("pluggy", "safetensors", "scipy", "sentencepiece")
 
@@ -156,5 +157,14 @@ def environment(plan: Plan) -> Environment:
         numpy=version_of("numpy"),
         triton=version_of("triton"),
         cuda=cuda,
-        packages={name: version for name in _PACKAGES if (version := version_of(name))},
+        packages={name: version for name in (*_PACKAGES, *required(plan)) if (version := version_of(name))},
     )
+
+
+def required(plan: Plan) -> list[str]:
+    """Distributions of the libraries that the run's components state that they need."""
+    chosen = [plan.architecture, plan.quantizer, plan.codec, plan.corpus, *plan.mixers.values()]
+    components = [c for each in chosen for c in get_host().named(each.kind, each.name)]
+    modules = {name.partition(".")[0] for c in components for name in c.descriptor.requires}
+    known = importlib.metadata.packages_distributions() if modules else {}
+    return sorted({d for module in modules for d in known.get(module, ())} - {"torch", "numpy", "triton"})

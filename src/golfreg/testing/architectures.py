@@ -245,7 +245,10 @@ def flops_are_a_positive_count_that_grows_with_the_model(subject: Subject) -> No
         expect(fewer < flops, f"fewer layers cost {fewer:,} floating-point operations, the default {flops:,}")
 
 
-@check("architecture")
+@check(
+    "architecture",
+    "make `step` exact: all that the next window needs lies in the state, which keeps no more than `context` positions",
+)
 def carrying_the_state_changes_nothing(subject: Subject) -> None:
     model: Any = build(subject)
     has = [hasattr(model, name) for name in ("step", "initial_state")]

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from golfreg.api import Documents, GolfregError, Shards
+from golfreg.api import Documents, GolfregError, Shards, Stock
 from golfreg.testing.kit import Subject, Unchecked, check, check_all, expect, refuses
 
 LOOKED_AT = 2000
@@ -154,6 +154,63 @@ def only_the_cache_is_written(subject: Subject) -> None:
 def _read_first(subject: Subject) -> None:
     if isinstance(corpus := freshly_loaded(subject), Documents):
         next(iter(corpus.train()), None)
+
+
+@check("corpus", "list what can be fetched and what is here by looking at the cache alone; `load` names the command")
+def what_can_be_fetched_is_listed_without_fetching(subject: Subject) -> None:
+    """Only of a corpus with ``fetch``: an empty cache lists every argument, and loading one says the command."""
+    if not hasattr(subject.target, "fetch"):
+        return
+    expect(hasattr(subject.target, "stocks"), "a corpus with `fetch` also has `stocks`")
+    cache = subject.directory / "empty-cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    stocks = list(subject.target.stocks(cache))
+    expect(stocks and all(isinstance(s, Stock) for s in stocks), f"`stocks` gives {stocks!r}")
+    names = [stock.argument for stock in stocks]
+    expect(len(set(names)) == len(names), f"`stocks` names an argument twice: {names}")
+    for stock in stocks:
+        here = stock.parts, stock.present_bytes, stock.fingerprint
+        expect(here == (0, 0, ""), f"`stocks` of an empty cache says of {stock.argument!r} that {here} are here")
+        try:
+            subject.target.load(stock.argument, cache)
+        except GolfregError as error:
+            says = "golfreg data get" in (error.hint or "")
+            expect(says, f"the hint for {stock.argument!r} that is absent is {error.hint!r}; it names no command")
+        else:
+            raise AssertionError(f"{stock.argument!r} was loaded from an empty cache")
+    expect(not any(cache.rglob("*")), "`stocks` or `load` wrote into an empty cache")
+
+
+@check("corpus", "raise `ConfigError` or `InputError` for an unknown argument before the network is asked")
+def fetching_something_that_is_not_offered_is_refused(subject: Subject) -> None:
+    """Only of a corpus with ``fetch``. Refused before anything is asked of the network."""
+    if not hasattr(subject.target, "fetch"):
+        return
+    cache = subject.directory / "empty-cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    for argument in ("", "\0", " ", "../up", "x" * 5000, "/", "a:b;c"):
+        what = f"fetching {argument[:40]!r}"
+        refuses(partial(subject.target.fetch, argument, cache, 1, lambda done, total, text: None), what)
+    expect(not any(cache.rglob("*")), "a refused fetch wrote into the cache")
+
+
+@check("corpus", "verify what is on the disk and move only what is missing")
+def what_was_fetched_is_loaded_and_fetched_again_for_nothing(subject: Subject) -> None:
+    """Only of a corpus with ``fetch`` whose data is here: its stock says so, and a second fetch moves no bytes."""
+    if not hasattr(subject.target, "fetch") or (loaded(subject)) is None:
+        return
+    cache = subject.directory / "cache"
+    stock = next((s for s in subject.target.stocks(cache) if s.argument == subject.argument), None)
+    expect(stock is not None, f"`stocks` does not list {subject.argument!r}, which can be loaded")
+    assert stock is not None
+    expect(stock.parts > 0 and stock.present_bytes > 0, f"the stock of {subject.argument!r} is {stock}")
+    expect(stock.fingerprint, f"the stock of {subject.argument!r}, which can be loaded, has no fingerprint")
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
+    again = subject.target.fetch(subject.argument, cache, stock.parts, lambda done, total, text: None)
+    expect(again == stock, f"fetching what is here gives {again}, not {stock}")
+    after = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
+    kept = all(after.get(path) == when for path, when in before.items())
+    expect(kept, "fetching what is here wrote files again")
 
 
 def _files_outside_cache(directory: Path) -> set[tuple[str, int]]:

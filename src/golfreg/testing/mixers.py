@@ -184,7 +184,10 @@ def flops_are_a_positive_count(subject: Subject) -> None:
     expect(type(flops) is int and flops > 0, f"flops_per_token is {flops!r}")
 
 
-@check("mixer")
+@check(
+    "mixer",
+    "make `step` exact: all that the next window needs lies in the state, which keeps no more than `context` positions",
+)
 def carrying_the_state_changes_nothing(subject: Subject) -> None:
     mixer: Any = build(subject)
     has = [hasattr(mixer, name) for name in ("step", "initial_state")]

@@ -6,8 +6,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from golfreg.api import Stock
 from golfreg.config.spec import DataSettings
-from golfreg.data.cache import cache_root, dataset_dir_for, dataset_key
+from golfreg.data.cache import cache_root, dataset_dir_for, dataset_key, fetched_state
 
 PLAIN = DataSettings()
 
@@ -97,3 +98,18 @@ def test_planning_loads_no_numpy_and_the_data_stage_no_torch():
 def test_what_training_and_scoring_load_needs_no_sentencepiece():
     loaded = loaded_by("golfreg.data.dataset, golfreg.data.loader")
     assert not {"sentencepiece", "torch", "tomli_w"} & loaded
+
+
+def test_what_was_fetched_of_a_corpus_is_part_of_the_key(tmp_path, monkeypatch):
+    monkeypatch.setenv("GOLFREG_CACHE", str(tmp_path))
+
+    class Published:
+        def stocks(self, cache_dir):
+            assert cache_dir == tmp_path / "corpora"
+            return [Stock("a", 1, fingerprint="first"), Stock("b")]
+
+    assert fetched_state(Published(), "a") == "first"
+    assert fetched_state(Published(), "b") == fetched_state(Published(), "c") == fetched_state(object(), "a") == ""
+    keys = {dataset_key("published", "a", PLAIN, state) for state in ("", "first", "second")}
+    assert len(keys) == 3
+    assert dataset_key("published", "a", PLAIN) in keys

@@ -201,7 +201,7 @@ def test_a_hook_that_never_ends_is_stopped() -> None:
 
 @pytest.mark.parametrize(
     "field",
-    [{"summary": None}, {"requires": "zstandard"}, {"requires": (1,)}, {"requires": ("",)}],
+    [{"summary": None}, {"programs": "lrzip"}, {"requires": "zstandard"}, {"requires": (1,)}, {"requires": ("",)}],
 )
 def test_a_descriptor_with_a_field_of_the_wrong_type_is_told(field: dict[str, Any]) -> None:
     @hookimpl

@@ -116,9 +116,10 @@ def test_a_near_match_of_a_kernel_is_one_of_its_op() -> None:
     assert "`triton`" not in str(caught.value.hint)
 
 
-def test_a_working_target_is_imported_when_it_is_loaded(host_with: LoadHost) -> None:
+def test_a_working_target_is_imported_when_it_is_loaded(host_with: LoadHost, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
+    monkeypatch.delitem(sys.modules, "golfreg_works.codec", raising=False)
     registered = resolve("codec", "works", host=host_with("works"))
     assert "golfreg_works.codec" not in sys.modules
     assert load(registered).compress(b"abc", None) == b"abc"

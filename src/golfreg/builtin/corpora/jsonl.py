@@ -6,17 +6,14 @@ files, one document in twenty, chosen by the hash of its text, is for validation
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import lzma
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from golfreg.api import ConfigError, Documents, InputError
+from golfreg.builtin.corpora.files import DAMAGED, check_files, file_digest, open_file, paths_in
 
 MAX_LINE_BYTES = 32 << 20
 """A longer line is an error: it is never read as a whole."""
@@ -33,7 +30,7 @@ class JsonLines:
         digest = hashlib.sha256()
         for split in (train, validation):
             for path in split:
-                digest.update(_digest(path))
+                digest.update(file_digest(path))
             digest.update(b"|")
         notes = {"files": ", ".join(path.name for path in train)}
         if validation:
@@ -54,14 +51,8 @@ def parse_argument(argument: str | None) -> tuple[list[Path], list[Path]]:
         first, mark, second = argument, "", ""
     if mark and not second.startswith("validation="):
         raise ConfigError(f"the corpus `jsonl` does not know `{second}`", hint=_FORM)
-    splits = [
-        [Path(p) for p in ([part] if os.path.exists(part) else part.split(","))]
-        for part in (first, second.removeprefix("validation="))
-        if part or mark
-    ]
-    for path in (path for split in splits for path in split):
-        if not os.path.isfile(path) or not str(path).strip():
-            raise InputError(f"there is no file `{path}`", hint=_FORM)
+    splits = [paths_in(part) for part in (first, second.removeprefix("validation=")) if part or mark]
+    check_files([path for split in splits for path in split], _FORM)
     return splits[0], splits[1] if len(splits) > 1 else []
 
 
@@ -69,7 +60,7 @@ def read_texts(path: Path) -> Iterator[str]:
     """The text of each line that is not blank. ``InputError`` names the file and the line."""
     number = 0
     try:
-        with _open(path) as file:
+        with open_file(path) as file:
             while line := file.readline(MAX_LINE_BYTES + 1):
                 number += 1
                 if len(line) > MAX_LINE_BYTES:
@@ -79,7 +70,7 @@ def read_texts(path: Path) -> Iterator[str]:
                     )
                 if not line.isspace():
                     yield _text(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, path, number)
-    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
+    except DAMAGED as error:
         raise InputError(
             f"the compressed file `{path}` is cut short or damaged after line {number:,}: {error}",
             hint="copy or download it again",
@@ -120,24 +111,6 @@ def _reader(paths: list[Path], validation: bool | None) -> Callable[[], Iterator
 
 def _is_validation(text: str) -> bool:
     return hashlib.blake2b(text.encode(), digest_size=4).digest()[-1] % _VALIDATION_ONE_IN == 0
-
-
-def _open(path: Path) -> BinaryIO:
-    with path.open("rb") as file:
-        head = file.read(6)
-    if head == b"\xfd7zXZ\x00":
-        return lzma.open(path, "rb")  # type: ignore[return-value]
-    if head[:2] == b"\x1f\x8b":
-        return gzip.open(path, "rb")  # type: ignore[return-value]
-    return path.open("rb")
-
-
-def _digest(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise InputError(f"cannot read `{path}`: {error.strerror}") from error
 
 
 jsonl = JsonLines()

@@ -159,7 +159,7 @@ def _bz2(packed: bytes) -> bytes:
 
 
 def _brotli(packed: bytes) -> bytes:
-    import brotli  # type: ignore[import-untyped]
+    import brotli
 
     decoder = brotli.Decompressor()
     plain: bytes = decoder.process(packed, output_buffer_limit=MAX_SOURCE_BYTES + 1)
