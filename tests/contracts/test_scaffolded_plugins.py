@@ -1,4 +1,4 @@
-"""Each kind as a stranger does it: `plugins new`, a line changed, install, check, run, uninstall, in a new environment."""
+"""Each kind as a stranger does it: `plugins new`, a line changed, install, check, run, uninstall."""
 
 from __future__ import annotations
 
