@@ -7,7 +7,7 @@ from typing import Any
 
 COMMANDS_MARK = "<!-- every command stands here, made from the program -->"
 CODE_ROW = re.compile(r"^\| (GR\d{3}) \|", re.MULTILINE)
-CODE = re.compile(r"(?<![\w`#\[(-])(GR\d{3})(?![\w`])")
+CODE = re.compile(r"(?<![\w`#\[-])(GR\d{3})(?![\w`])")
 PAGE = re.compile(r"(?<!\[)`(\w+\.md)`(?!\])")
 FENCE = re.compile(r"^( *)```.*?^\1```", re.DOTALL | re.MULTILINE)
 
