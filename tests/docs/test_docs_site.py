@@ -121,6 +121,17 @@ def test_every_code_has_an_anchor_and_check_names_it(site: Path, built: dict[Pat
         assert anchor in built[site / "rules.html"].anchors, code
 
 
+def test_the_hint_of_check_names_the_worst_finding() -> None:
+    from golfreg.cli.leaderboard_check import _where_to_read
+    from golfreg.leaderboard.check import Checked
+    from golfreg.rules.findings import Finding, Level
+
+    findings = [Finding("GR105", Level.WARN, ""), Finding("GR302", Level.FAIL, ""), Finding("GR401", Level.PASS, "")]
+    assert _where_to_read(Checked({"track/entry": findings}, [])).endswith("of GR302 see docs/rules.md#gr302")
+    assert _where_to_read(Checked({"track/entry": findings[:1]}, [])).endswith("docs/rules.md#gr105")
+    assert _where_to_read(Checked({}, [])) == "docs/leaderboard.md#an-entry says what an entry holds"
+
+
 def test_a_link_into_the_documentation_is_a_file_or_a_page_of_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
     assert docs_link("rules#gr101") == "docs/rules.md#gr101"
     assert docs_link("errors") == "docs/errors.md"
