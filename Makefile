@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PLUGINS := $(foreach place,$(wildcard plugins/golfreg-*),--editable $(place))
 
-.PHONY: run test test-all lint format clean
+.PHONY: run test test-all lint format docs clean
 
 .venv/.ready: pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	$(PYTHON) -m venv .venv
@@ -30,6 +30,10 @@ test-all: lint
 format: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The site: build/docs/index.html opens from the disk; `.venv/bin/mkdocs serve` shows changes as you write.
+docs: .venv/.ready
+	$(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
