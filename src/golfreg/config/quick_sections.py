@@ -116,7 +116,8 @@ def _values(facts: Facts, section: str) -> dict[str, Any]:
 def _make(facts: Facts, values: dict[str, Any]) -> Any:
     # What the class's own __init__ does, which sets the fields of a frozen class one by one.
     made = object.__new__(facts.cls)
-    made.__dict__.update(facts.left_out, **values)
+    made.__dict__.update(values)
+    made.__dict__.update(facts.left_out)
     if facts.checks_itself:
         try:
             made.__post_init__()
