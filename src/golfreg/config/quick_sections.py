@@ -3,8 +3,8 @@
 The text of a record is cut at its top-level sections. A section of plain facts (scores, sizes,
 times) is held against one regular expression made of its dataclass: what matches has every key in
 order and every value of its type, printable, finite and within 64 bits. Other sections are read by
-``quick_toml`` and ``quick_build``. Within ``remembering()`` sections whose text was seen before are
-not read again, and share their values; of ``settings`` the seed is set aside for that.
+``quick_toml`` and ``quick_build``. Within ``remembering()`` a section whose text is that of the
+file before is not read again, and shares its value; of ``settings`` the seed is set aside for that.
 
 Of a text in any other form nothing is said.
 """
@@ -41,11 +41,6 @@ _PATTERNS: dict[Any, tuple[str, Callable[[str], Any]]] = {
 """Of a value of each type, and how to make it of the text in the group. No signs: those are rare."""
 _BY_NAME = re.compile(rf"({KEY}) = ({COUNT})\n")
 _SEED = re.compile(rf'\[settings\]\n(?:ruleset = "{TEXT}"\n)?seed = ({COUNT})\n')
-_MOST_CHARACTERS = 8_192
-"""Of a section that is remembered."""
-_REMEMBERED = 300
-"""Sections, at least, that are remembered from their last use on: of a dozen entries."""
-_UNKNOWN = object()
 
 
 class Facts(NamedTuple):
@@ -70,36 +65,17 @@ class Plan(NamedTuple):
     """How each section begins."""
 
 
-class _Memory:
-    """Values by the text of their section: those used since the last change of ``recent``, and those used before."""
-
-    def __init__(self) -> None:
-        self.recent: dict[str, Any] = {}
-        self.before: dict[str, Any] = {}
-
-    def find(self, text: str) -> Any:
-        found = self.recent.get(text, _UNKNOWN)
-        if found is _UNKNOWN:
-            found = self.before.get(text, _UNKNOWN)
-            if found is not _UNKNOWN:
-                self.keep(text, found)
-        return found
-
-    def keep(self, text: str, value: Any) -> None:
-        if len(self.recent) >= _REMEMBERED:
-            self.recent, self.before = {}, self.recent
-        self.recent[text] = value
-
-
-_memory: _Memory | None = None
+Read = Callable[[str], Any]
+_memory: dict[Read, tuple[str, Any]] | None = None
+"""The last text of each section, and its value."""
 
 
 @contextmanager
 def remembering() -> Iterator[None]:
-    """While this lasts, equal sections are read once, and nobody may change what they hold."""
+    """While this lasts, a section equal to the one before is not read again, and nobody may change what it holds."""
     global _memory
     outer = _memory
-    _memory = outer or _Memory()
+    _memory = {} if outer is None else outer
     try:
         yield
     finally:
@@ -140,7 +116,8 @@ def _values(facts: Facts, section: str) -> dict[str, Any]:
 def _make(facts: Facts, values: dict[str, Any]) -> Any:
     # What the class's own __init__ does, which sets the fields of a frozen class one by one.
     made = object.__new__(facts.cls)
-    made.__dict__.update(facts.left_out, **values)
+    made.__dict__.update(values)
+    made.__dict__.update(facts.left_out)
     if facts.checks_itself:
         try:
             made.__post_init__()
@@ -213,20 +190,19 @@ def _of_tables(name: str, read: Callable[[Any], Any], section: str) -> Any:
     return read(tables[name])
 
 
-def _once(read: Callable[[str], Any], section: str) -> Any:
-    """What ``read`` makes of a section, from memory if it is there."""
+def _once(read: Read, section: str) -> Any:
+    """What ``read`` makes of a section, from memory if the one before was the same."""
     memory = _memory
     if memory is None:
         return read(section)
-    found = memory.find(section)
-    if found is _UNKNOWN:
+    text, found = memory.get(read, ("", None))
+    if text != section:
         found = read(section)
-        if len(section) <= _MOST_CHARACTERS:
-            memory.keep(section, found)
+        memory[read] = section, found
     return found
 
 
-def _without_seed(read: Callable[[str], Any], section: str) -> Any:
+def _without_seed(read: Read, section: str) -> Any:
     """Settings: two seeds of an entry differ in nothing else."""
     seed = _SEED.match(section)
     if seed is None:
