@@ -47,5 +47,5 @@ def test_the_page_and_the_interface_name_the_same_events() -> None:
     (table,) = re.findall(r"\| `event` \|.*?\n\n", PAGE, re.DOTALL)
     assert observer.__doc__ is not None
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) - {"event"} == set(
-        re.findall(r"^``(\w+)`` ", observer.__doc__, re.MULTILINE)
+        re.findall(r"^- ``(\w+)``: ", observer.__doc__, re.MULTILINE)
     )

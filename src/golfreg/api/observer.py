@@ -4,16 +4,13 @@ An observer's target has ``open(run, config)``, which returns an object with ``t
 ``close()``. Events are plain JSON values: dicts with the keys ``event`` and ``time`` (seconds since
 the epoch), and by ``event``:
 
-=========== ==================================================================================
-``metrics``  ``steps``: a list of training steps in order, each what a line of ``metrics.jsonl``
-             holds: ``step``, ``loss`` (nats per token), ``gradient_norm``, ``rate``, ``tokens``,
-             ``train_seconds``, ``tokens_per_second``
-``stage``    a stage is done: ``stage``, ``seconds``, ``result`` (a table)
-``note``     what a stage said: ``stage``, ``text``
-``record``   the run is done: ``record``, the tables of ``record.toml``
-``stopped``  the run ended without a record: ``reason`` (``failed`` or ``interrupted``),
-             ``message``, ``exit_code``; it may be resumed
-=========== ==================================================================================
+- ``metrics``: ``steps``, a list of training steps in order, each what a line of ``metrics.jsonl`` holds: ``step``,
+  ``loss`` (nats per token), ``gradient_norm``, ``rate``, ``tokens``, ``train_seconds``, ``tokens_per_second``
+- ``stage``: a stage is done: ``stage``, ``seconds``, ``result`` (a table)
+- ``note``: what a stage said: ``stage``, ``text``
+- ``record``: the run is done: ``record``, the tables of ``record.toml``
+- ``stopped``: the run ended without a record: ``reason`` (``failed`` or ``interrupted``), ``message``, ``exit_code``;
+  it may be resumed
 
 Later versions may add keys and events: an event that an observer does not know it passes over.
 Last comes ``close``, whatever came before.
