@@ -1,9 +1,10 @@
 # `make run` and `make test` are all that a newcomer needs; both set up .venv from constraints.txt first.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-PLUGINS := $(foreach place,$(wildcard plugins/golfreg-*),--editable $(place))
+# golfreg-trackio is left to who wants it: trackio brings a web server with it. Its tests run where it is installed.
+PLUGINS := --editable plugins/golfreg-fineweb --editable plugins/golfreg-zoo-codecs
 
-.PHONY: run test test-all lint format clean
+.PHONY: run test test-all lint format docs clean
 
 .venv/.ready: pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	$(PYTHON) -m venv .venv
@@ -30,6 +31,10 @@ test-all: lint
 format: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The site: build/docs/index.html opens from the disk; `.venv/bin/mkdocs serve` shows changes as you write.
+docs: .venv/.ready
+	$(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from golfreg.api.errors import AnswerIsNo
+from golfreg.api.links import docs_link
 from golfreg.cli import complete
 from golfreg.cli.out import Out
+
+if TYPE_CHECKING:
+    from golfreg.leaderboard.check import Checked
 
 
 def check(
@@ -56,7 +60,16 @@ def check(
             out.error(f"{one.key}: {one.message}", one.hint)
     summary = f"{len(checked.findings)} entries: " + ", ".join(f"{count} {level}" for level, count in counts.items())
     if counts[Level.FAIL] or checked.broken or (strict and counts[Level.WARN]):
-        raise AnswerIsNo(
-            f"{summary}, {len(checked.broken)} broken", "`golfreg leaderboard rules` says what each code means"
-        )
+        raise AnswerIsNo(f"{summary}, {len(checked.broken)} broken", _where_to_read(checked))
     out.talk(summary)
+
+
+def _where_to_read(checked: Checked) -> str:
+    """What to read next: about the worst finding, or about how an entry is written."""
+    from golfreg.rules.findings import Level
+
+    for level in (Level.FAIL, Level.WARN):
+        for finding in (one for each in checked.findings.values() for one in each if one.level is level):
+            where = docs_link(f"rules#{finding.code.lower()}")
+            return f"`golfreg leaderboard rules` says what each code means; of {finding.code} see {where}"
+    return f"{docs_link('leaderboard#an-entry')} says what an entry holds"

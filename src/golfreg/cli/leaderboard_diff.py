@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from golfreg.api.errors import AnswerIsNo, ConfigError
+from golfreg.api.links import docs_link
 from golfreg.cli import complete
 from golfreg.cli.out import Out
 
@@ -76,5 +77,5 @@ def diff(
         if difference.behind:
             out.warn(f"the leaderboard at `{base}` has changed since: rebase to see the ranks as they would be")
     if difference.failed:
-        raise AnswerIsNo(said, "docs/rules.md says what each code means")
+        raise AnswerIsNo(said, f"{docs_link('rules')} says what each code means")
     out.talk(said)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from golfreg.api import KINDS, AnswerIsNo, UnknownComponentError
-from golfreg.cli import complete
+from golfreg.cli import complete, new_plugin
+from golfreg.cli.component_status import facts, status, target_failures, target_faults, typed
 from golfreg.cli.out import Out, plain
 
 if TYPE_CHECKING:
@@ -53,10 +53,12 @@ def list_(kind: Kind = None, as_json: AsJson = False) -> None:
     out = Out(as_json)
     host = get_host()
     shown = [c for each in KINDS for c in host.of_kind(each) if kind in (None, each)]
+    faults = target_faults(host.components)
+    failures = [*host.failures, *target_failures(host, faults)]
     if as_json:
         out.json(
             {
-                "components": [_component(c, host) for c in shown],
+                "components": [facts(c, host, faults) for c in shown],
                 "failures": [
                     {
                         "plugin": f.plugin,
@@ -68,7 +70,7 @@ def list_(kind: Kind = None, as_json: AsJson = False) -> None:
                         "error": f.error,
                         "hint": f.hint,
                     }
-                    for f in host.failures
+                    for f in failures
                 ],
                 "disabled": [{"plugin": p.entry_point, "distribution": p.distribution} for p in host.disabled],
             }
@@ -77,16 +79,16 @@ def list_(kind: Kind = None, as_json: AsJson = False) -> None:
         out.table(
             ("kind", "name", "summary", "distribution", "status"),
             [
-                (c.kind, _typed(c), c.descriptor.summary, f"{c.distribution} {c.version}", _status(c, host))
+                (c.kind, typed(c), c.descriptor.summary, f"{c.distribution} {c.version}", status(c, host, faults))
                 for c in shown
             ],
         )
-        if host.failures:
+        if failures:
             out.table(
                 ("plugin", "distribution", "stage", "error", "hint"),
                 [
                     (f.plugin, f"{f.provider.distribution} {f.provider.version}", f.stage, f.error, f.hint)
-                    for f in host.failures
+                    for f in failures
                 ],
                 title="Failed to load",
             )
@@ -116,7 +118,9 @@ def show(
 
     out = Out(as_json)
     host = get_host()
-    found = [details(c, _component(c, host)) for c in _named(host, name, kind)]
+    named = _named(host, name, kind)
+    faults = target_faults(named)
+    found = [details(c, facts(c, host, faults)) for c in named]
     if as_json:
         out.json(found)
     else:
@@ -154,7 +158,7 @@ def check(
     else:
         out.table(
             ("kind", "name", "check", "result", "reason"),
-            [(c.kind, _typed(c), o.check, _result(o), o.reason) for c, o in outcomes],
+            [(c.kind, typed(c), o.check, _result(o), o.reason) for c, o in outcomes],
         )
     failed = [o for _, o in outcomes if not o.passed]
     if failed and not as_json:
@@ -165,35 +169,7 @@ def check(
         raise AnswerIsNo(f"{len(failed)} of {len(outcomes)} checks failed", hint=failed[0].advice or failed[0].reason)
 
 
-@app.command()
-def new(
-    name: Annotated[str, typer.Argument(help="Name of the component; the distribution is golfreg-NAME.")],
-    kind: Annotated[str, typer.Option("--kind", help="architecture, mixer, quantizer, codec, op, kernel or corpus.")],
-    into: Annotated[Path, typer.Option("--into", help="Directory in which golfreg-NAME is made.")] = Path(),
-    as_json: AsJson = False,
-) -> None:
-    """Write a plugin that already works: a distribution to install, check, run and then change.
-
-    Nothing is overwritten. The next three commands are printed.
-
-    Example: golfreg plugins new my-codec --kind codec
-    """
-    from golfreg.registry.host import get_host
-    from golfreg.scaffold import check_clashes, check_name, find_kind, write_plugin
-
-    out = Out(as_json)
-    found = find_kind(kind)
-    names = check_name(name)
-    check_clashes(names, found, get_host())
-    written = write_plugin(names, found, into)
-    if as_json:
-        facts = {"kind": kind, "name": names.component, "distribution": names.distribution, "package": names.package}
-        files, commands = list(written.files), list(written.commands)
-        out.json({**facts, "directory": str(written.directory), "files": files, "commands": commands})
-        return
-    out.talk(f"wrote {plain(written.directory)}, {len(written.files)} files; next:")
-    for command in written.commands:
-        out.line(command)
+app.command()(new_plugin.new)
 
 
 def _result(outcome: Outcome) -> str:
@@ -217,43 +193,3 @@ def _named(host: Host, name: str, kind: str | None) -> list[Registered]:
             f"no component is named `{name}`" + (f"; {failures}" if failures else ""), f"{guess}`golfreg plugins list`"
         )
     return found
-
-
-def _typed(component: Registered) -> str:
-    """The name as a user types or reads it: `jsonl:PATH`, `triton (mamba3_siso)`."""
-    argument = getattr(component.descriptor, "argument", None)
-    if component.op:
-        return f"{component.name} ({component.op})"
-    return f"{component.name}:{argument}" if argument else component.name
-
-
-def _status(component: Registered, host: Host) -> str:
-    if rivals := host.rivals(component):
-        return f"conflict with {', '.join(str(c.provider) for c in rivals)}"
-    if component.missing:
-        return f"missing {', '.join(component.missing)}"
-    if component.missing_programs:
-        return f"missing the program {', '.join(component.missing_programs)}"
-    if component.descriptor.programs and component.kind != "corpus":
-        return f"ok, but not in a run: it runs {', '.join(component.descriptor.programs)}"
-    return "ok"
-
-
-def _component(component: Registered, host: Host) -> dict[str, Any]:
-    descriptor = component.descriptor
-    return {
-        "kind": component.kind,
-        "name": component.name,
-        "op": component.op,
-        "argument": getattr(descriptor, "argument", None),
-        "summary": descriptor.summary,
-        "target": component.target,
-        "requires": list(descriptor.requires),
-        "programs": list(descriptor.programs),
-        "defaults": dict(getattr(descriptor, "defaults", {})),
-        "plugin": component.provider.entry_point,
-        "distribution": component.distribution,
-        "version": component.version,
-        "module": component.module,
-        "status": _status(component, host),
-    }

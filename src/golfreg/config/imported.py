@@ -175,9 +175,7 @@ def imported_to_toml(facts: Imported | ImportedRun) -> str:
 
 def parse_imported(text: str, where: str, cls: type[Any]) -> Any:
     """Validate a text as ``Imported`` or ``ImportedRun`` (``cls``). InputError names the key."""
-    table = quick.parse_toml(text, where)
-    strict.take_schema(table, IMPORTED_SCHEMA, where)
-    return quick.build(cls, table, f"{where}:")
+    return quick.read(cls, IMPORTED_SCHEMA, text, where)
 
 
 def read_imported(path: Path) -> Imported:

@@ -6,24 +6,34 @@ decides and has the message. Apart from it, since ``strict`` is part of what a s
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from golfreg.config import quick_toml, strict
-from golfreg.config.quick_build import Unusual, quickly
+from golfreg.config import quick_sections, strict
+from golfreg.config.quick_build import quickly
+from golfreg.config.quick_toml import Unusual, parse
 
 T = TypeVar("T")
 
 
-def parse_toml(text: str, where: str) -> dict[str, Any]:
-    """As ``strict.parse_toml``."""
-    simple = quick_toml.parse(text)
-    return strict.parse_toml(text, where) if simple is None else simple
-
-
-def build(cls: type[T], table: object, where: str) -> T:
-    """As ``strict.build``."""
+def read(cls: type[T], schema: int, text: str, where: str) -> T:
+    """The dataclass ``cls`` of the text of a file that begins with its schema. InputError says ``where`` and what."""
     try:
-        found: T = quickly(cls, table)
+        return read_simple(cls, schema, text)
     except Unusual:
-        return strict.build(cls, table, where)
+        table = strict.parse_toml(text, where)
+        strict.take_schema(table, schema, where)
+        return strict.build(cls, table, f"{where}:")
+
+
+def read_simple(cls: type[T], schema: int, text: str) -> T:
+    """The same without ``strict``. Unusual: ask it."""
+    found: T
+    try:
+        found = quick_sections.read(cls, schema, text)
+    except Unusual:
+        table = parse(text)
+        said = table.pop("schema", None)
+        if type(said) is not int or said != schema:
+            raise
+        found = quickly(cls, table)
     return found

@@ -1,163 +1,96 @@
 """TOML as golfreg writes it, read about ten times as fast as by ``tomllib``; of anything else, nothing is said.
 
-Records are blocks of ``key = value`` lines under a header. Such a block is held against a grammar
-that is a small part of TOML's, and then read by the JSON decoder, since the two languages write
-these values alike. Whatever is not in the grammar is left to ``tomllib``: escapes, dates, dotted
-keys, inline tables, a table defined twice. So a text has the same tables by either way, and only
-``tomllib`` refuses one.
+Such a text is blocks of ``key = value`` lines under headers. It is held against a grammar that is a
+small part of TOML's, and then read by the JSON decoder, since the two languages write these values
+alike. Whatever is not in the grammar is left to ``tomllib``: escapes, dates, dotted keys, inline
+tables, a table defined twice. So a text has the same tables by either way, and only ``tomllib``
+refuses one.
 
-The seeds of an entry share most of their blocks. Within ``remembering()`` equal blocks are read
-once and give the same ``Shared`` table, which nobody may change.
+The grammar also keeps what ``golfreg.config.strict`` asks of every value: numbers are finite and
+within 64 bits, texts and keys printable, keys short, lines of a bounded length, nothing nested deeply.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
 from json import JSONDecoder
 from typing import Any
 
-_KEY = r"[A-Za-z0-9_-]++"
-_VALUE = (
-    r'(?:"[^"\\\x00-\x1f\x7f]*+"|true|false|'
-    r"-?(?:0|[1-9][0-9]{0,17}+)(?![0-9])(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?)"
-)
-_LINES = re.compile(rf"(?:{_KEY} = (?:{_VALUE}|\[(?:{_VALUE}(?:, {_VALUE})*+)?\])(?:\n|\Z))*+")
-_LONG_ARRAY = re.compile(rf"^({_KEY} = \[)\n((?:    {_VALUE},\n)+)\]$", re.MULTILINE)
-_HEADER = re.compile(rf"{_KEY}(?:\.{_KEY}){{0,9}}\]")
+from golfreg.config.strict import MAX_DOTS, MAX_LINE
+
+KEY = r"[A-Za-z0-9_-]{1,200}+"
+TEXT = r'[^"\\\x00-\x1f\x7f]*+'
+"""What stands between quotes; see ``printable``."""
+COUNT = r"(?:0|[1-9][0-9]{0,17}+)"
+_VALUE = rf'(?:"{TEXT}"|true|false|-?{COUNT}(?![0-9])(?:\.[0-9]++)?(?:[eE][+-]?[0-9]{{1,2}}+)?)'
+_LINES = rf"(?:{KEY} = (?:{_VALUE}|\[(?:{_VALUE}(?:, {_VALUE})*+)?\])\n)*+"
+_FILE = re.compile(rf"{_LINES}(?:\[{KEY}(?:\.{KEY}){{0,5}}+\]\n{_LINES})*+")
+_LONG_ARRAY = re.compile(rf"^({KEY} = \[)\n((?:    {_VALUE},\n)+)\]$", re.MULTILINE)
 _BLANK = re.compile(r"\n\n+")
-_MOST_CHARACTERS = 4_096
-_MOST_DOTS = 100
-"""Of a block: what ``strict`` allows one line, so that it need not look at the lines."""
-_REMEMBERED = 400
-"""Blocks, at least, that are remembered from their last use on: of a dozen entries. More would not fit a cache."""
 
 _decode = JSONDecoder().raw_decode
 
 
-class Shared(dict[str, Any]):
-    """A table that several texts have in common. ``built``: what was made of it, by type."""
-
-    __slots__ = ("built",)
-
-    def __init__(self, table: dict[str, Any]) -> None:
-        super().__init__(table)
-        self.built: dict[Any, Any] = {}
+class Unusual(Exception):
+    """Something is not as it should be, or too unusual to tell."""
 
 
-Block = tuple[tuple[str, ...], dict[str, Any]]
+def printable(text: str) -> bool:
+    """Whether ``TEXT`` matches only what ``strict`` takes in a text of several lines."""
+    return text.isascii() or text.replace("\n", "").isprintable()
 
 
-class _Memory:
-    """Blocks by their text: those used since the last change of ``recent``, and those used before."""
-
-    def __init__(self) -> None:
-        self.recent: dict[str, Block] = {}
-        self.before: dict[str, Block] = {}
-
-    def keep(self, text: str, block: Block) -> Block:
-        if len(self.recent) >= _REMEMBERED:
-            self.recent, self.before = {}, self.recent
-        self.recent[text] = block
-        return block
+def lines_are_short(text: str) -> bool:
+    """As ``strict.parse_toml`` has it."""
+    if len(text) <= MAX_LINE and text.count(".") <= MAX_DOTS:
+        return True
+    return all(len(line) <= MAX_LINE and line.count(".") <= MAX_DOTS for line in text.split("\n"))
 
 
-_memory: _Memory | None = None
-
-
-@contextmanager
-def remembering() -> Iterator[None]:
-    """While this lasts, equal blocks are read once."""
-    global _memory
-    outer = _memory
-    _memory = outer or _Memory()
-    try:
-        yield
-    finally:
-        _memory = outer
-
-
-def parse(text: str) -> dict[str, Any] | None:
-    """The tables of a text, or None if it is not of the simple form."""
-    root: dict[str, Any] | None = None
-    memory = _memory
-    for block in f"\n{text}".split("\n["):
-        if root is None:
-            root = _table(block)
-            if root is None:
-                return None
-            continue
-        found = None if memory is None else memory.recent.get(block)
-        if found is None:
-            found = _read(block, memory)
-            if found is None:
-                return None
-        path, table = found
-        if len(path) == 1 and path[0] not in root:
-            root[path[0]] = table
-        elif not _place(root, path, table):
-            return None
-    return root
-
-
-def _place(root: dict[str, Any], path: tuple[str, ...], table: dict[str, Any]) -> bool:
-    """Put a table where its header says; False if something is there."""
-    node = root
-    *above, name = path
-    for part in above:
-        below = node.get(part)
-        if below is None:
-            below = node[part] = {}
-        elif type(below) is Shared:
-            below = node[part] = dict(below)
-        elif type(below) is not dict:
-            return False
-        node = below
-    if name in node:
-        return False
-    node[name] = table
-    return True
-
-
-def _read(block: str, memory: _Memory | None) -> Block | None:
-    """Header and lines of one block."""
-    if memory is not None and (known := memory.before.get(block)) is not None:
-        return memory.keep(block, known)
-    header, _, body = block.partition("\n")
-    path = _path(header)
-    table = None if path is None else _table(body)
-    if path is None or table is None:
-        return None
-    return (path, table) if memory is None else memory.keep(block, (path, Shared(table)))
-
-
-@lru_cache(1_000)
-def _path(header: str) -> tuple[str, ...] | None:
-    return tuple(header[:-1].split(".")) if _HEADER.fullmatch(header) else None
-
-
-def _on_one_line(array: re.Match[str]) -> str:
-    return array[1] + ", ".join(line[4:-1] for line in array[2].split("\n")[:-1]) + "]"
-
-
-def _table(lines: str) -> dict[str, Any] | None:
-    """The values of ``key = value`` lines."""
-    lines = lines.strip("\n")
-    if not lines:
-        return {}
-    if len(lines) > _MOST_CHARACTERS or lines.count(".") > _MOST_DOTS:
-        return None
+def parse(text: str) -> dict[str, Any]:
+    """The tables of a text. Unusual: it is not of the simple form."""
+    if not (printable(text) and lines_are_short(text)):
+        raise Unusual
+    lines = f"{text.strip(chr(10))}\n"
     if "[\n" in lines:
         lines = _LONG_ARRAY.sub(_on_one_line, lines)
     if "\n\n" in lines:
         lines = _BLANK.sub("\n", lines)
-    count = lines.count("\n") + 1
-    # An equals sign between spaces inside a text would be taken for the one after a key.
-    if lines.count(" = ") != count or not _LINES.fullmatch(lines):
-        return None
-    # Of a text whose every line is ` key = value ` this makes JSON, since both write these values alike.
-    table: dict[str, Any]
-    table, _ = _decode('{"' + lines.replace("\n", ',"').replace(" = ", '":') + "}")
-    return table if len(table) == count else None
+    if not _FILE.fullmatch(lines):
+        raise Unusual
+    head, *blocks = f"\n{lines[:-1]}".split("\n[")
+    paths, bodies = [], [head]
+    for block in blocks:
+        path, _, body = block.partition("]")
+        paths.append(path.split("."))
+        bodies.append(body)
+    # Of `\nkey = value` lines this makes JSON, since both write these values alike. An equals sign
+    # between spaces inside a text is taken for one after a key, and then the counts differ.
+    table = "},{".join(bodies)
+    count = table.count(" = ")
+    if count != table.count("\n"):
+        raise Unusual
+    json = table.replace("{\n", '{"').replace("\n", ',"').replace(" = ", '":')
+    tables, _ = _decode("[{" + (json if json[:1] != "," else json[1:]) + "}]")
+    if sum(map(len, tables)) != count:
+        raise Unusual
+    return _nested(tables, paths)
+
+
+def _nested(tables: list[dict[str, Any]], paths: list[list[str]]) -> dict[str, Any]:
+    """The first table, with the others where their headers say. Unusual if something is there already."""
+    root = tables[0]
+    for path, table in zip(paths, tables[1:], strict=True):
+        node, name = root, path[-1]
+        for part in path[:-1]:
+            node = node.setdefault(part, {})
+            if type(node) is not dict:
+                raise Unusual
+        if name in node:
+            raise Unusual
+        node[name] = table
+    return root
+
+
+def _on_one_line(array: re.Match[str]) -> str:
+    return array[1] + ", ".join(line[4:-1] for line in array[2].split("\n")[:-1]) + "]"

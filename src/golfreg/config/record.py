@@ -264,9 +264,7 @@ def read_record(path: Path) -> RunRecord:
 
 def parse_record(text: str, where: str) -> RunRecord:
     """Validate a record's text. ``where`` begins each message."""
-    table = quick.parse_toml(text, where)
-    strict.take_schema(table, RECORD_SCHEMA, where)
-    return quick.build(RunRecord, table, f"{where}:")
+    return quick.read(RunRecord, RECORD_SCHEMA, text, where)
 
 
 def to_table(facts: Any) -> Any:

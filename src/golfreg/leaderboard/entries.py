@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from golfreg.api.errors import ConfigError, GolfregError, InputError
-from golfreg.config import quick, quick_toml, strict
+from golfreg.config import quick, quick_sections, strict
 from golfreg.config.imported import Imported, ImportedRun, read_imported, read_imported_run
 from golfreg.config.record import RunRecord, read_record, to_table
 from golfreg.leaderboard.places import find_entries, find_tracks
@@ -184,9 +184,7 @@ def entry_to_toml(facts: EntryFacts) -> str:
 
 def parse_entry(text: str, where: str) -> EntryFacts:
     """Validate the text of ``entry.toml``. InputError names the key."""
-    table = quick.parse_toml(text, where)
-    strict.take_schema(table, ENTRY_SCHEMA, where)
-    return quick.build(EntryFacts, table, f"{where}:")
+    return quick.read(EntryFacts, ENTRY_SCHEMA, text, where)
 
 
 def read_entry(directory: Path) -> Entry:
@@ -228,7 +226,7 @@ def read_entry(directory: Path) -> Entry:
 def read_board(root: Path, track: str | None = None) -> Board:
     """Every entry under ``root``, or of one track. InputError if there is no such leaderboard or track."""
     entries, broken = [], []
-    with quick_toml.remembering():
+    with quick_sections.remembering():
         for key, path in find_entries(root, find_tracks(root, track)):
             try:
                 entries.append(read_entry(Path(path)))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from golfreg.api.links import docs_link
 from golfreg.leaderboard.columns import score_text as score_text
 
 if TYPE_CHECKING:
@@ -21,8 +22,17 @@ def finding_cells(key: str, findings: Iterable[Finding]) -> list[tuple[str, ...]
 
 
 def finding_values(findings: Iterable[Finding]) -> list[dict[str, str]]:
-    """Findings as plain values."""
-    return [{"code": f.code, "level": str(f.level), "message": f.message, "where": f.where} for f in findings]
+    """Findings as plain values. ``docs``: where the documentation has the code."""
+    return [
+        {
+            "code": f.code,
+            "level": str(f.level),
+            "message": f.message,
+            "where": f.where,
+            "docs": docs_link(f"rules#{f.code.lower()}"),
+        }
+        for f in findings
+    ]
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = RIGHT) -> str:

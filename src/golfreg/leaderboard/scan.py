@@ -135,7 +135,7 @@ def _read(base: str, keys: list[str], now: datetime) -> list[Outcome]:
 
 def read_some(base: str, keys: list[str], now: datetime) -> list[Outcome]:
     """Read entries one after the other. What they have in common is read once."""
-    from golfreg.config.quick_toml import remembering
+    from golfreg.config.quick_sections import remembering
 
     with remembering():
         return [_read_one(f"{base}/{key}", key, now) for key in keys]

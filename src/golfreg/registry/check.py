@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import inspect
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import pluggy
 
@@ -127,21 +129,46 @@ def missing_programs(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if shutil.which(name) is None)
 
 
+def target_fault(target: str) -> str | None:
+    """What can be seen of a wrong target without importing it: there is no such module, or no such name in its source.
+
+    None for whatever cannot be told: the module is compiled, or binds names that its source does not spell.
+    """
+    module, _, attribute = target.partition(":")
+    spec = _spec(module)
+    if spec is None:
+        return f"the target module `{module}` does not exist" if module not in sys.modules else None
+    if not (spec.origin or "").endswith(".py"):
+        return None
+    try:
+        source = Path(spec.origin or "").read_bytes()
+    except OSError:
+        return None
+    if re.search(rb"\b(%s|__getattr__|globals|setattr|exec)\b|import\s*\*" % attribute.encode(), source):
+        return None
+    return f"the target module `{module}` has no `{attribute}`"
+
+
 def _is_installed(name: str) -> bool:
+    if name in sys.modules:
+        return sys.modules[name] is not None
+    return _spec(name) is not None
+
+
+def _spec(name: str) -> importlib.machinery.ModuleSpec | None:
+    """Where a module would be imported from; no parent package is imported to find out."""
     head, *rest = name.split(".")
     try:
-        if name in sys.modules:
-            return sys.modules[name] is not None
         found = importlib.util.find_spec(head)
         full = head
         for part in rest:
             if found is None or found.submodule_search_locations is None:
-                return False
+                return None
             full = f"{full}.{part}"
             found = importlib.machinery.PathFinder.find_spec(full, list(found.submodule_search_locations))
     except (ImportError, ValueError, AttributeError):
-        return False
-    return found is not None
+        return None
+    return found
 
 
 def _short(value: object) -> str:

@@ -77,9 +77,9 @@ class Registered:
         return f"{self.kind} `{self.name}`" + (f" of `{self.op}`" if self.op else "")
 
 
-STAGES = ("metadata", "import", "api", "hooks", "collect", "requires")
+STAGES = ("metadata", "import", "api", "hooks", "collect", "requires", "target")
 """Where a plugin can fail: reading its metadata, importing it, checking its interface version,
-registering its hooks, calling them, and looking up the libraries that a component requires."""
+registering its hooks, calling them, and looking up the libraries that a component requires and its target."""
 
 
 @dataclass(frozen=True)

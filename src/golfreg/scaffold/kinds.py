@@ -49,16 +49,16 @@ class Kind:
 
 
 @functools.cache
-def kinds() -> dict[str, Kind]:
+def known_kinds() -> dict[str, Kind]:
     """Every kind by name."""
     return {path.parent.name: _read(path) for path in sorted(TEMPLATES.glob("*/kind.toml"))}
 
 
 def find_kind(name: str) -> Kind:
     """The kind of that name; ``ConfigError`` with the nearest if there is none."""
-    if name not in kinds():
-        raise ConfigError(f"there is no kind `{name}`", nearest(name, kinds(), "kinds"))
-    return kinds()[name]
+    if name not in known_kinds():
+        raise ConfigError(f"there is no kind `{name}`", nearest(name, known_kinds(), "kinds"))
+    return known_kinds()[name]
 
 
 def _read(path: Path) -> Kind:

@@ -129,7 +129,7 @@ def rms(x: torch.Tensor) -> float:
 
 @check(
     "quantizer",
-    "make each `Layout` from the array that goes with it: shape, dtype, role, group, and the alphabet of its codes",
+    "make each `Layout` from the array that goes with it (shape, dtype, role, group, alphabet), and that in C order",
 )
 def sections_keep_what_their_layouts_say(subject: Subject) -> None:
     state, roles, sections = quantized(subject)

@@ -215,7 +215,9 @@ def test_a_hostile_summary_cannot_send_control_characters(tmp_path: Path) -> Non
     assert "not markup" not in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("list", "--help"), ("show", "--help"), ("check", "--help")])
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("list", "--help"), ("show", "--help"), ("check", "--help"), ("new", "--help")]
+)
 def test_help_has_an_example(arguments: tuple[str, ...]) -> None:
     done = golfreg(*arguments)
     assert done.returncode == 0

@@ -152,3 +152,11 @@ def test_a_wrong_corpus_that_can_be_fetched_breaks_the_check_of_its_fault(
     (each,) = (c for c in checks("corpus") if c.name == claim)
     with pytest.raises(AssertionError):
         each.run(published(fault, tmp_path))
+
+
+def test_a_relative_path_is_an_argument_like_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from golfreg.builtin.corpora.jsonl import jsonl
+
+    (tmp_path / "few.jsonl").write_text("".join(f'{{"text": "document {i}"}}\n' for i in range(100)))
+    monkeypatch.chdir(tmp_path)
+    check_corpus(jsonl, "few.jsonl")
