@@ -205,6 +205,7 @@ class Training:
     def _checkpoint(self, finished: bool = False) -> bool:
         """Write a checkpoint; whether the disk took it. Only of weights that are known to be numbers."""
         self._read(keep=0)
+        self._flush()  # first: a kill right after the checkpoint would lose the lines of steps that are not made again
         begun = self.clock.elapsed()
         tensors, numbers = self.state.save()
         numbers_now = {
@@ -221,7 +222,6 @@ class Training:
         finally:
             self.checkpoint_seconds = self.clock.elapsed() - begun
             self.clock.beat(0.0)
-            self._flush()
         return True
 
     def _resume(self) -> float | None:
