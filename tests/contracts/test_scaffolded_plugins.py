@@ -30,7 +30,7 @@ CHANGES = {
     "corpus": ("plugin.py", 'summary="text files', 'summary="mine: text files'),
     "observer": ("observer.py", "every_steps: int = 1", "every_steps: int = 2"),
 }
-QUICK = {"codec", "mixer"}
+QUICK = {"codec"}
 UNTESTED = {"mixer"}
 """Its own pytest is left to the kinds beside it: `check` has run the same checks."""
 HEADS = ["--set=mixer.n_heads=4", "--set=mixer.n_kv_heads=4"]
