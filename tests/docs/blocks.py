@@ -22,6 +22,7 @@ NOT_RUN = {
     "export.md": "needs what is handed in; tests/contracts/test_export.py",
     "historic_records.md": "imports a clone of the challenge's repository",
     "corpora.md": "needs the network or data of one's own",
+    "observers.md": "needs trackio; tests/contracts/test_run.py and the tests of plugins/golfreg-trackio",
     "site.md": "a synopsis; tests/contracts/test_site_in_browser.py",
     "significance.md": "a synopsis; tests/unit/cli has the commands",
     "benchmarks.md": "minutes on two cores, or a GPU",
