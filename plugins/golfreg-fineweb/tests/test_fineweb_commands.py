@@ -155,6 +155,8 @@ def test_an_interrupted_fetch_is_exit_130(hub: Any, tmp_path: Path) -> None:
         [sys.executable, "-m", "golfreg", "data", "get", "fineweb:sp1024", "--train-shards=1"],
         env={**os.environ, "GOLFREG_CACHE": str(tmp_path / "cache"), "HF_HOME": str(tmp_path / "hf")},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell that runs the tests in the background has made SIGINT be ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while not hub.bodies("train_000000.bin") and time.monotonic() < deadline:
