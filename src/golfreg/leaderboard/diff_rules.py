@@ -17,6 +17,7 @@ from golfreg.leaderboard.git import PLAIN, SUBMODULE, SYMLINK, Changed
 from golfreg.rules.claims import UNRANKED
 from golfreg.rules.findings import Finding, Level, Problem
 from golfreg.rules.lifecycle import FROZEN, allowed_transition
+from golfreg.rules.register import Register, Rule
 
 JUDGED = FROZEN | {"reproduced"}
 """Statuses of an entry that others than its author have looked at: it keeps its content."""
@@ -76,32 +77,13 @@ class Proposal:
 Check = Callable[[Proposal], Iterator[Problem]]
 
 
-@dataclass(frozen=True)
-class ChangeRule:
-    """``title``: what holds when the rule is kept."""
-
-    code: str
-    title: str
-    check: Check
+rule: Register[Check] = Register()
+"""Registers a function as a rule over a change."""
 
 
-_RULES: dict[str, ChangeRule] = {}
-
-
-def rule(code: str, title: str) -> Callable[[Check], Check]:
-    """Register a function as the rule ``code``."""
-
-    def register(check: Check) -> Check:
-        assert code not in _RULES, f"two rules have the code {code}"
-        _RULES[code] = ChangeRule(code, title, check)
-        return check
-
-    return register
-
-
-def change_rules() -> list[ChangeRule]:
+def change_rules() -> tuple[Rule[Check], ...]:
     """Every rule, by code."""
-    return [_RULES[code] for code in sorted(_RULES)]
+    return rule.in_order()
 
 
 def check_change(proposal: Proposal) -> list[Finding]:

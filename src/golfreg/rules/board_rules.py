@@ -18,6 +18,7 @@ from golfreg.rules.claims import RECORDS, UNRANKED, Claim
 from golfreg.rules.figures import mean
 from golfreg.rules.findings import Finding, Level, Problem
 from golfreg.rules.frontier import verdict_between
+from golfreg.rules.register import Register, Rule
 
 ENTRY = "entry.toml"
 LEAST_DECIMALS = 6
@@ -41,33 +42,14 @@ class Claims:
 BoardCheck = Callable[[Claims], Iterator[tuple[str, Problem]]]
 
 
-@dataclass(frozen=True)
-class BoardRule:
-    """``title``: what holds when the rule is kept."""
-
-    code: str
-    title: str
-    check: BoardCheck
-
-
-_RULES: dict[str, BoardRule] = {}
-
-
-def board_rule(code: str, title: str) -> Callable[[BoardCheck], BoardCheck]:
-    """Register a function as the rule ``code``."""
-
-    def register(check: BoardCheck) -> BoardCheck:
-        assert code not in _RULES, f"two rules have the code {code}"
-        _RULES[code] = BoardRule(code, title, check)
-        return check
-
-    return register
+board_rule: Register[BoardCheck] = Register()
+"""Registers a function as a rule over a whole leaderboard."""
 
 
 @cache
-def all_board_rules() -> tuple[BoardRule, ...]:
+def all_board_rules() -> tuple[Rule[BoardCheck], ...]:
     """Every rule over a whole leaderboard, by code."""
-    return tuple(_RULES[code] for code in sorted(_RULES))
+    return board_rule.in_order()
 
 
 def check_board(claims: Sequence[Claim]) -> dict[str, list[Finding]]:

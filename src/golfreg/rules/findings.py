@@ -15,6 +15,7 @@ from functools import cache
 
 from golfreg.config.record import RunRecord
 from golfreg.rules.figures import Figures
+from golfreg.rules.register import Register, Rule
 from golfreg.rules.ruleset import Ruleset
 
 
@@ -61,38 +62,22 @@ class Evidence:
 Check = Callable[[Evidence], Iterator[Problem]]
 
 
-@dataclass(frozen=True)
-class Rule:
-    """``title``: what holds when the rule is kept."""
-
-    code: str
-    title: str
-    check: Check
-
-
-_RULES: dict[str, Rule] = {}
-_KEPT: dict[str, Finding] = {}
-"""The PASS of each rule: the same for every entry."""
-
-
-def rule(code: str, title: str) -> Callable[[Check], Check]:
-    """Register a function as the rule ``code``."""
-
-    def register(check: Check) -> Check:
-        assert code not in _RULES, f"two rules have the code {code}"
-        _RULES[code] = Rule(code, title, check)
-        _KEPT[code] = Finding(code, Level.PASS, title)
-        return check
-
-    return register
+rule: Register[Check] = Register()
+"""Registers a function as a rule over the records of one entry."""
 
 
 @cache
-def all_rules() -> tuple[Rule, ...]:
+def all_rules() -> tuple[Rule[Check], ...]:
     """Every rule over the records of one entry, by code."""
     from golfreg.rules import origin_rules, score_rules, seed_rules, size_rules, time_rules  # noqa: F401
 
-    return tuple(_RULES[code] for code in sorted(_RULES))
+    return rule.in_order()
+
+
+@cache
+def _kept(code: str, title: str) -> Finding:
+    """The PASS of a rule: the same for every entry."""
+    return Finding(code, Level.PASS, title)
 
 
 def check(evidence: Evidence) -> list[Finding]:
@@ -100,7 +85,7 @@ def check(evidence: Evidence) -> list[Finding]:
     found: list[Finding] = []
     for one in all_rules():
         problems = [Finding(one.code, p.level, p.message, p.where) for p in one.check(evidence)]
-        found += problems or [_KEPT[one.code]]
+        found += problems or [_kept(one.code, one.title)]
     return found
 
 

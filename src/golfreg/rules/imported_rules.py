@@ -14,6 +14,7 @@ from functools import cache
 from golfreg.config.imported import Imported, ImportedRun
 from golfreg.rules.figures import Figures, SeedResult
 from golfreg.rules.findings import Finding, Level, Problem
+from golfreg.rules.register import Register, Rule
 from golfreg.rules.ruleset import Ruleset
 
 
@@ -35,27 +36,8 @@ class Submission:
 ImportedCheck = Callable[[Submission], Iterator[Problem]]
 
 
-@dataclass(frozen=True)
-class ImportedRule:
-    """``title``: what holds when the rule is kept."""
-
-    code: str
-    title: str
-    check: ImportedCheck
-
-
-_RULES: dict[str, ImportedRule] = {}
-
-
-def imported_rule(code: str, title: str) -> Callable[[ImportedCheck], ImportedCheck]:
-    """Register a function as the rule ``code``."""
-
-    def register(check: ImportedCheck) -> ImportedCheck:
-        assert code not in _RULES, f"two rules have the code {code}"
-        _RULES[code] = ImportedRule(code, title, check)
-        return check
-
-    return register
+imported_rule: Register[ImportedCheck] = Register()
+"""Registers a function as a rule over kept figures."""
 
 
 FOLDER_TITLES = {
@@ -75,7 +57,7 @@ FOLDER_TITLES = {
 
 
 @cache
-def all_imported_rules() -> tuple[ImportedRule, ...]:
+def all_imported_rules() -> tuple[Rule[ImportedCheck], ...]:
     """Every rule over kept figures, by code."""
     from golfreg.rules import (  # noqa: F401
         imported_score_rules,
@@ -84,7 +66,7 @@ def all_imported_rules() -> tuple[ImportedRule, ...]:
         imported_time_rules,
     )
 
-    return tuple(_RULES[code] for code in sorted(_RULES))
+    return imported_rule.in_order()
 
 
 def imported_result(where: str, run: ImportedRun) -> SeedResult | None:
