@@ -137,6 +137,8 @@ def test_a_killed_fetch_leaves_no_half_file_and_goes_on_where_it_stopped(
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
+    (half,) = place(tmp_path).rglob("*.incomplete")
+    written = half.stat().st_size  # what had reached the disk: how far the fetch came depends on the machine's load
     assert not (place(tmp_path) / "fineweb_train_000000.bin").exists()
     assert golfreg("data", "prepare", "--corpus=fineweb:sp1024").returncode == 2
     done = golfreg("data", "get", "fineweb:sp1024", "--train-shards=1", "--json")
@@ -144,7 +146,8 @@ def test_a_killed_fetch_leaves_no_half_file_and_goes_on_where_it_stopped(
     assert (place(tmp_path) / "fineweb_train_000000.bin").stat().st_size == size
     first, second = hub.bodies("train_000000.bin")
     assert first == ""
-    assert int(second.removeprefix("bytes=").rstrip("-")) >= 10 << 20
+    assert second == f"bytes={written}-"
+    assert written > 1 << 20
     assert not list(place(tmp_path).rglob("*.incomplete"))
 
 
