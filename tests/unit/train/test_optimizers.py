@@ -1,11 +1,14 @@
+import copy
+
 import pytest
 import torch
 
 from golfreg.api import PluginError, Role
 from golfreg.config.spec import TrainSettings
+from golfreg.train.group import Group
 from golfreg.train.muon import Muon
 from golfreg.train.optimizers import AdamW, make_optimizers
-from golfreg.train.orthogonalize import orthogonalize
+from golfreg.train.orthogonalize import COEFFICIENTS, orthogonalize
 
 
 def muon(matrices, **options):
@@ -32,6 +35,93 @@ def test_orthogonalized_matrices_have_singular_values_near_one(shape):
     assert low < values.min()
     assert values.max() < 1.25
     assert 0.65 < values.median() < 1.2
+
+
+@pytest.mark.parametrize("smallest", [0.001, 0.02])
+def test_polar_express_brings_small_singular_values_to_one_in_five_iterations(smallest):
+    torch.manual_seed(0)
+    u, _, v = torch.linalg.svd(torch.randn(24, 40, dtype=torch.float64), full_matrices=False)
+    lengths = torch.logspace(torch.tensor(smallest).log10().item(), 0, 24, dtype=torch.float64)
+    matrix = (u * (lengths / lengths.norm())) @ v
+    values = {name: torch.linalg.svdvals(orthogonalize(matrix[None], 5, torch.float64, name)) for name in COEFFICIENTS}
+    spread = {name: (found.max() - found.min()).item() for name, found in values.items()}
+    assert values["polar_express"].max() < 1.1
+    assert spread["polar_express"] < spread["quintic"]
+    if smallest == 0.02:
+        assert values["polar_express"].min() > 0.9
+    after_ten = torch.linalg.svdvals(orthogonalize(matrix[None], 10, torch.float64, "polar_express"))
+    torch.testing.assert_close(after_ten, torch.ones_like(after_ten), rtol=0, atol=2e-3)
+
+
+def test_rows_of_very_different_length_are_orthogonalized_as_rows_of_one_length():
+    parameters, other = with_gradients([(12, 20)]), with_gradients([(12, 20)])
+    with torch.no_grad():
+        parameters["p0"].grad *= torch.logspace(-2, 2, 12)[:, None]
+    for p in (parameters, other):
+        muon(p, equal_rows=True).step(1.0, 0.9)
+    torch.testing.assert_close(parameters["p0"], other["p0"], rtol=0, atol=1e-5)
+
+
+def test_row_groups_are_orthogonalized_as_matrices_of_their_own():
+    fused, apart = with_gradients([(24, 8)]), {}
+    for name, rows in {"z": slice(0, 8), "x": slice(8, 16), "dt": slice(16, 24)}.items():
+        apart[name] = torch.nn.Parameter(fused["p0"].detach()[rows].clone())
+        apart[name].grad = fused["p0"].grad[rows].clone()
+    optimizer = muon(fused, row_groups={"p0": [8, 8, 8]}, weight_decay=0.1)
+    optimizer.step(0.7, 0.9)
+    muon(apart, weight_decay=0.1).step(0.7, 0.9)
+    torch.testing.assert_close(fused["p0"].detach(), torch.cat([p.detach() for p in apart.values()]))
+    assert {name: tuple(t.shape) for name, t in optimizer.gathered().items()} == {"muon/8x8": (3, 8, 8)}
+
+
+def test_row_groups_come_from_the_roles_and_must_add_up():
+    parameters = dict(zip(["in", "out"], with_gradients([(24, 8), (8, 24)]).values(), strict=True))
+    settings = TrainSettings(muon_row_groups=True)
+    roles = {"in": Role("in_proj", (("z", 16), ("dt", 8))), "out": Role("out")}
+    optimizer, _ = make_optimizers(parameters, roles, settings)
+    assert sorted(optimizer.groups) == ["16x8", "8x24", "8x8"]
+    with pytest.raises(PluginError, match="`in` have 17 rows, the matrix 24"):
+        make_optimizers(parameters, {**roles, "in": Role("in_proj", (("z", 16), ("dt", 1)))}, settings)
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_shares_of_several_processes_make_the_steps_of_one(size):
+    shapes = [(16, 24)] * 5 + [(24, 16)]
+    alone = with_gradients(shapes)
+    one = muon(alone)
+    shared = [with_gradients(shapes) for _ in range(size)]
+    ranks = [muon(parameters, group=Rank(rank, size)) for rank, parameters in enumerate(shared)]
+    for _ in range(2):
+        one.step(1.0, 0.9)
+        for other in ranks:  # each gives its share first, then all take what was given
+            other.group.given = {
+                shape: torch.cat([r._updates(shape, r.groups[shape], 0.9) for r in map(copy.deepcopy, ranks)])
+                for shape in one.groups
+            }
+        for other in ranks:
+            other.group.order = iter(one.groups)
+            other.step(1.0, 0.9)
+    for parameters in shared:
+        for name in alone:
+            torch.testing.assert_close(parameters[name], alone[name], rtol=0, atol=1e-6)
+    assert sum(r.momenta_kRC["16x24"].size(0) for r in ranks) >= 5
+    whole = one.gathered()
+    for other in ranks:
+        other.load(whole)
+        first = other.group.rank * other.momenta_kRC["16x24"].size(0)
+        mine = whole["muon/16x24"][first : first + other.momenta_kRC["16x24"].size(0)]
+        assert torch.equal(other.momenta_kRC["16x24"][: len(mine)], mine)
+        assert other.shapes() == one.shapes()
+
+
+class Rank(Group):
+    """One of several processes, whose others gave their share beforehand."""
+
+    def __init__(self, rank, size):
+        self.rank, self.size, self.given, self.order = rank, size, {}, iter(())
+
+    def gather(self, mine):
+        return self.given[next(self.order)], lambda: None
 
 
 def test_orthogonalizing_keeps_singular_vectors():

@@ -34,11 +34,6 @@ def finish(process, timeout=120):
     return process.returncode, [json.loads(line) for line in out.splitlines()], err
 
 
-def others(process):
-    """The process ids of what it started."""
-    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
-
-
 def wait_for_step(run_dir, step):
     """Until a checkpoint of that step or a later one is there."""
     deadline = time.monotonic() + 60
@@ -57,20 +52,58 @@ def digest(run_dir):
     return hashlib.sha256((run_dir / "model.safetensors").read_bytes()).hexdigest()
 
 
+def others_once_started(process):
+    """Process ids of what it started."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 60
+    while not (found := [int(pid) for pid in children.read_text().split()]):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return found
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    run_dir = tmp_path_factory.mktemp("undisturbed")
-    code, events, err = finish(start(run_dir))
+def disturbed(tmp_path_factory):
+    """A run of two processes that was interrupted, then lost one of them, and then ended; how each part ended."""
+    run_dir = tmp_path_factory.mktemp("disturbed")
+    process = start(run_dir, delay_seconds=0.02)
+    wait_for_step(run_dir, 7)
+    process.send_signal(signal.SIGTERM)
+    interrupted = finish(process, timeout=30)
+    left_at = int(interrupted[1][-1]["message"].rsplit(" ", 1)[1])
+
+    process = start(run_dir, delay_seconds=0.02)
+    (other,) = others_once_started(process)
+    wait_for_step(run_dir, left_at + 7)
+    begun = time.monotonic()
+    os.kill(other, signal.SIGKILL)
+    lost = (*finish(process, timeout=60), time.monotonic() - begun)
+    return run_dir, interrupted, lost, finish(start(run_dir))
+
+
+def test_a_signal_checkpoints_and_ends_both(disturbed):
+    _, (code, events, err), _, _ = disturbed
+    assert code == 143, err
+    assert events[-1]["event"] == "error"
+    assert 7 <= int(events[-1]["message"].rsplit(" ", 1)[1]) < 40
+
+
+def test_a_lost_process_ends_the_run_in_one_message_within_thirty_seconds(disturbed):
+    run_dir, _, (code, events, err, seconds), _ = disturbed
+    assert code == 2, err
+    assert seconds < 30
+    assert [event["event"] for event in events].count("error") == 1
+    assert "process 1 of the 2 that train (counted from 0) was ended by SIGKILL" in events[-1]["message"]
+    assert f"golfreg run --resume {run_dir}" in events[-1]["hint"]
+
+
+def test_two_processes_have_the_loss_curve_of_one_though_they_were_interrupted(tiny, tmp_path, disturbed):
+    run_dir, _, _, (code, events, err) = disturbed
     assert code == 0, err
     assert err == ""
-    assert events[-1]["processes"] == 2
-    return run_dir
-
-
-def test_one_process_has_the_loss_curve_of_two(tiny, tmp_path, undisturbed):
-    training = tiny.make_training(tiny.make_job(tmp_path, **{**OPTIONS, "nproc": 1}))
-    training.run()
-    alone, together = rows(tmp_path), rows(undisturbed)
+    assert (events[-1]["processes"], events[-1]["resumed"]) == (2, 2)
+    tiny.make_training(tiny.make_job(tmp_path, **{**OPTIONS, "nproc": 1})).run()
+    alone, together = rows(tmp_path), rows(run_dir)
     assert len(alone) == len(together) == 40
     for one, two in zip(alone, together, strict=True):
         assert two == pytest.approx(one, abs=1e-5)
@@ -80,43 +113,15 @@ def test_one_process_has_the_loss_curve_of_two(tiny, tmp_path, undisturbed):
     assert alone[39][3] == 12 * 64 + 28 * 128
 
 
-def test_interrupted_and_after_a_lost_process_two_end_with_the_bits_of_no_interruption(tmp_path, undisturbed):
-    process = start(tmp_path, delay_seconds=0.02)
-    wait_for_step(tmp_path, 7)
-    process.send_signal(signal.SIGTERM)
-    code, events, err = finish(process, timeout=30)
-    assert code == 143, err
-    assert events[-1]["event"] == "error"
-    left_at = int(events[-1]["message"].rsplit(" ", 1)[1])
-    assert 7 <= left_at < 40
-
-    process = start(tmp_path, delay_seconds=0.02)
-    (other,) = others_once_started(process)
-    wait_for_step(tmp_path, left_at + 7)
-    begun = time.monotonic()
-    os.kill(other, signal.SIGKILL)
-    code, events, err = finish(process, timeout=30)
-    assert time.monotonic() - begun < 30
-    assert code == 2, err
-    assert events[-1]["event"] == "error"
-    assert "process 1 of the 2 that train (counted from 0) was ended by SIGKILL" in events[-1]["message"]
-    assert f"golfreg run --resume {tmp_path}" in events[-1]["hint"]
-
-    code, events, err = finish(start(tmp_path))
+@pytest.mark.slow
+def test_interrupted_and_after_a_lost_process_two_end_with_the_bits_of_no_interruption(tmp_path, disturbed):
+    code, _, err = finish(start(tmp_path))
     assert code == 0, err
-    assert events[-1]["resumed"] == 2
-    assert rows(tmp_path) == rows(undisturbed)
-    assert digest(tmp_path) == digest(undisturbed)
+    assert rows(tmp_path) == rows(disturbed[0])
+    assert digest(tmp_path) == digest(disturbed[0])
 
 
-def others_once_started(process):
-    deadline = time.monotonic() + 60
-    while not (found := others(process)):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return found
-
-
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_all_processes_with_one_message(tmp_path):
     process = start(tmp_path, embedding_lr=1e30)
     (other,) = others_once_started(process)
