@@ -1,7 +1,8 @@
-"""``golfreg run --nproc 2``: as a user starts it, loses a process of it, and goes on."""
+"""``golfreg run --nproc 2`` as a user starts it, loses a process of it, and goes on: on CPU cores or on two GPUs."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,16 +15,29 @@ import pytest
 
 from tests.conftest import TINY, Golfreg
 
+DEVICES = [pytest.param("cpu", marks=pytest.mark.slow), pytest.param("cuda", marks=pytest.mark.gpu)]
+SMALL = [
+    "--arch=transformer", "--quantizer=int8", "--codec=zlib", "--tokenizer=bytes", "--steps=60",
+    "--set=train.checkpoint_steps=4", "--set=train.sequence_length=128", "--set=train.batch_tokens=1024",
+    "--set=train.micro_batch_tokens=256", "--set=train.warmup_steps=2", "--set=train.dtype=float32",
+    "--set=architecture.n_layers=2", "--set=architecture.d_model=64", "--set=mixer.n_heads=2",
+    "--set=mixer.n_kv_heads=1", "--set=score.batch_tokens=2048", "--set=score.probes=2",
+]  # fmt: skip
+CLOSE = {"cpu": 1e-5, "cuda": 5e-3}
+"""How far losses of one and two processes may be apart: a GPU multiplies in TF32, and adds in no fixed order."""
 
-def arguments(corpus: Path, runs: Path) -> list[str]:
-    return [
-        "run", "--arch=mamba3", "--quantizer=int8", "--codec=zlib", f"--corpus=jsonl:{corpus}", f"--runs={runs}",
-        "--steps=60", "--set=train.checkpoint_steps=4", *TINY, "--nproc=2", "--set=train.micro_batch_tokens=32",
-    ]  # fmt: skip
+
+def arguments(corpus: Path, runs: Path, device: str, processes: int) -> list[str]:
+    words = ["run", f"--corpus=jsonl:{corpus}", f"--runs={runs}", f"--device={device}", f"--nproc={processes}"]
+    return [*words, *SMALL, *(["--set=train.threads=2"] if device == "cpu" else [])]
+
+
+def losses(run_dir: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
 
 
 def trains(run_dir: Path) -> list[int]:
-    """Process ids of the two that train."""
+    """Process ids of those that train."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -35,20 +49,24 @@ def trains(run_dir: Path) -> list[int]:
     return sorted(found)
 
 
-@pytest.mark.slow
-def test_a_run_of_two_processes_says_which_was_lost_and_goes_on_to_its_record(
-    golfreg: Golfreg, tmp_path: Path, tiny_corpus: Path, cache: Path
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_run_of_two_processes_says_which_was_lost_and_goes_on_to_the_curve_of_one(
+    golfreg: Golfreg, tmp_path: Path, tiny_corpus: Path, cache: Path, device: str
 ) -> None:
+    if device == "cuda":
+        torch = pytest.importorskip("torch")
+        if torch.cuda.device_count() < 2:
+            pytest.skip("needs two CUDA devices")
     process = subprocess.Popen(
-        [sys.executable, "-m", "golfreg", *arguments(tiny_corpus, tmp_path / "runs")],
+        [sys.executable, "-m", "golfreg", *arguments(tiny_corpus, tmp_path / "runs", device, 2)],
         env={**os.environ, "GOLFREG_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not list((tmp_path / "runs").glob("*/train/step_*")):
         assert time.monotonic() < deadline
-        assert process.poll() is None
+        assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
     (run_dir,) = (tmp_path / "runs").iterdir()
     _, second = trains(run_dir)
@@ -69,6 +87,13 @@ def test_a_run_of_two_processes_says_which_was_lost_and_goes_on_to_its_record(
     assert record["train"]["steps"] == 60
     assert record["train"]["interruptions"] == 1
     assert record["settings"]["train"]["nproc"] == 2
+    assert record["hardware"]["gpus"] == (2 if device == "cuda" else 0)
+
+    alone = golfreg(*arguments(tiny_corpus, tmp_path / "alone", device, 1))
+    assert alone.returncode == 0, alone.stderr
+    (alone_dir,) = (tmp_path / "alone").iterdir()
+    assert losses(run_dir) == pytest.approx(losses(alone_dir), abs=CLOSE[device])
+    assert losses(run_dir)[-1] < losses(run_dir)[0] - 0.5
 
 
 def test_processes_on_several_hosts_are_refused(golfreg: Golfreg) -> None:

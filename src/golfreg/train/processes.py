@@ -67,6 +67,8 @@ class Processes(Group):
             _end_with_parent()
             self.directory = Path(os.environ[VARIABLE].partition("/")[2])
         else:
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(max(1, cores // size)))
             self.directory = Path(tempfile.mkdtemp(prefix="golfreg-ranks-"))
             self.others = [self._start(rank) for rank in range(1, size)]
             threading.Thread(target=self._watch, name="watch", daemon=True).start()
