@@ -131,6 +131,8 @@ class TrainFacts(strict.NotNegative):
     final_loss: float
     interruptions: int = 0
     """How often training was resumed from a checkpoint."""
+    processes: int = 1
+    """That trained together, each on a GPU of its own where there was one."""
 
 
 @dataclass(frozen=True, kw_only=True)
