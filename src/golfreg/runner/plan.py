@@ -6,14 +6,16 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from golfreg.api.errors import ConfigError, EnvironmentFault
+from golfreg.api.values import Role
 from golfreg.config.load import Loaded
 from golfreg.config.plan import Chosen, Limits, Plan, plan_to_dict
 from golfreg.config.spec import RunSpec
@@ -47,6 +49,8 @@ class Planned:
     warnings: list[str]
     observers: list[Chosen]
     """Who is told of the run; the plan knows nothing of them."""
+    tensors: dict[str, tuple[tuple[int, ...], Role]] = field(default_factory=dict)
+    """Shape and role of every parameter; empty while the vocabulary is not known."""
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Every setting with its value and origin."""
@@ -141,11 +145,12 @@ def make_plan(loaded: Loaded) -> Planned:
         ),
     )
     plan = replace(plan, spec_digest=digest(plan))
-    parameters, flops = count(plan, target, config)
+    tensors, flops = count(plan, target, config)
+    parameters = sum(prod(shape) for shape, _ in tensors.values()) if tensors else None
     observers = [
         choose(loaded, resolve("observer", name), origins, f"observer.{name}.", flat=False) for name in loaded.observers
     ]
-    return Planned(plan, origins, parameters, flops, warnings, observers)
+    return Planned(plan, origins, parameters, flops, warnings, observers, tensors)
 
 
 def choose(loaded: Loaded, component: Registered, origins: dict[str, str], prefix: str, *, flat: bool = True) -> Chosen:
@@ -293,11 +298,11 @@ def vocabulary(plan: Plan) -> tuple[int, int | None] | None:
     return read.vocab_size, read.bos_id
 
 
-def count(plan: Plan, target: Any, config: Any) -> tuple[int | None, int | None]:
-    """Parameters, and FLOPs per token, without allocating the weights."""
+def count(plan: Plan, target: Any, config: Any) -> tuple[dict[str, tuple[tuple[int, ...], Role]], int | None]:
+    """Shapes and roles of the parameters, and FLOPs per token, without allocating the weights."""
     known = vocabulary(plan)
     if known is None:
-        return None, None
+        return {}, None
     with torch.device("meta"):
         model, context = build_model(
             plan.architecture,
@@ -310,4 +315,6 @@ def count(plan: Plan, target: Any, config: Any) -> tuple[int | None, int | None]
             device="meta",
             dtype=plan.dtype,
         )
-    return sum(p.numel() for p in model.parameters()), target.flops_per_token(config, context)
+    roles = target.roles(model)
+    tensors = {name: (tuple(p.shape), roles.get(name, Role("scalar"))) for name, p in model.named_parameters()}
+    return tensors, target.flops_per_token(config, context)
