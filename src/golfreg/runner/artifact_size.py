@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 from typing import Any
 
 import torch
@@ -60,7 +60,7 @@ def samples(tensors: Tensors) -> list[Sample]:
         sample = Sample(names[0], role, shape, (), len(names))
         whole = [rows for _, rows in sample.groups]
         part = min(1.0, SAMPLE_ELEMENTS / max(prod(shape), 1)) if len(shape) > 1 else 1.0
-        kept = tuple(min(rows, max(GROUP_ROWS, round(part * rows))) for rows in whole)
+        kept = tuple(min(rows, max(GROUP_ROWS, ceil(part * rows))) for rows in whole)
         found.append(Sample(names[0], role, shape, kept, len(names)))
     return found
 
