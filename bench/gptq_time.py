@@ -1,6 +1,6 @@
 """Seconds that ``gptq`` takes for the matrices of the 25M Mamba-3 hybrid, on random weights and second moments.
 
-    OMP_WAIT_POLICY=PASSIVE python bench/gptq_time.py [--device cpu|cuda] [--threads 2] [--clip-search] [--layers 7] [--vocabulary 8192]
+    OMP_WAIT_POLICY=PASSIVE python bench/gptq_time.py [--device cpu|cuda] [--threads 2] [--clip-search]
 
 7 layers of width 512, attention at layers 2 and 5, MLP 3x, tied embeddings: 25.2M parameters.
 """
@@ -16,14 +16,14 @@ from golfreg.api import Budget, Role
 from golfreg.builtin.kernels.mamba3_siso import projection_rows
 from golfreg.builtin.quantizers.gptq import GptqConfig, gptq
 
-WIDTH = 512
+WIDTH, LAYERS, VOCABULARY = 512, 7, 8192
 
 
-def shapes(layers: int, vocabulary: int) -> dict[str, tuple[Role, int, int]]:
+def shapes() -> dict[str, tuple[Role, int, int]]:
     """Role, rows and columns of every matrix."""
-    found = {"embedding.weight": (Role("embedding"), vocabulary, WIDTH)}
+    found = {"embedding.weight": (Role("embedding"), VOCABULARY, WIDTH)}
     rows = projection_rows(n_heads=16, headdim=64, d_state=64, ngroups=1, n_angles=16)
-    for i in range(layers):
+    for i in range(LAYERS):
         at = f"blocks.{i}"
         if i in (2, 5):
             found[f"{at}.mixer.q_proj.weight"] = (Role("qkv"), WIDTH, WIDTH)
@@ -43,12 +43,10 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--clip-search", action="store_true")
-    parser.add_argument("--layers", type=int, default=7)
-    parser.add_argument("--vocabulary", type=int, default=8192)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     generator = torch.Generator().manual_seed(0)
-    matrices = shapes(options.layers, options.vocabulary)
+    matrices = shapes()
     state, moments = {}, {}
     for name, (_, rows, columns) in matrices.items():
         state[name] = torch.randn(rows, columns, generator=generator) * 0.02

@@ -67,6 +67,6 @@ def check_overrides(flat: Mapping[str, Any], settings: Iterable[str], roles: Ite
             )
         if group and group not in groups[role_name]:
             raise ConfigError(
-                f"overrides: `{role_name}` has no row group `{group}`",
+                f"overrides: `{role_name}` has no row group or setting `{group}`",
                 nearest(group, groups[role_name] | set(settings), "known"),
             )
