@@ -87,7 +87,12 @@ def prepare(plan: Plan, group: Group) -> tuple[Steps, Throughput]:
             hint="set a smaller `train.calibration_reserve_seconds`",
         )
     schedule = Schedule(settings, settings.steps, seconds)
-    steps = Steps(state, gradients, schedule, group, device=plan.device)
+    rounding = None
+    if settings.fake_quant_fraction:
+        from golfreg.train.rounding import Rounding  # Here: code that is loaded counts.
+
+        rounding = Rounding(parameters, target.roles(model), plan.quantizer, compiled=plan.compile)
+    steps = Steps(state, gradients, schedule, group, device=plan.device, rounding=rounding)
     return steps, throughput_of(plan, target.flops_per_token(plan.architecture.make_config(), context))
 
 
