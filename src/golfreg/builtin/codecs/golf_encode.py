@@ -1,0 +1,204 @@
+"""Encodes sections for the codec `golf`."""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Sequence
+
+import numpy as np
+
+from golfreg.api.codec import little_endian_bytes
+from golfreg.api.values import ITEM_BYTES, CostTable, Section, Stream
+from golfreg.builtin.codecs.golf import (
+    LZMA_FILTER,
+    MODELLED,
+    MOST_LANES_LOG2,
+    STORED,
+    matrix_shape,
+    most_tables_for,
+    n_planes,
+)  # fmt: skip
+from golfreg.builtin.codecs.golf_fit import Fit, Matrix, fit
+from golfreg.builtin.codecs.golf_tables import LOW, PRECISION, frequencies
+
+_SAMPLE_BYTES = 1 << 18
+
+
+def encode(sections: Sequence[Section]) -> list[Stream]:
+    """One stream for the codes of each role, type and alphabet, one for the scales and one for what is raw."""
+    together: dict[tuple[object, ...], list[int]] = {}
+    for i, section in enumerate(sections):
+        y = section.layout
+        codes = y.part == "codes"
+        together.setdefault((y.part, y.role if codes else "", y.dtype, y.alphabet), []).append(i)
+    return [Stream(tuple(members), encode_stream([sections[i] for i in members])) for members in together.values()]
+
+
+def encode_stream(sections: Sequence[Section]) -> bytes:
+    """The smaller of the modelled stream and LZMA of its planes."""
+    matrices = [m for section in sections for m in planes(section)]
+    n_codes = sum(m.symbols_RC.size for m in matrices)
+    modelled = bytes([MODELLED]) + coded(fit([m for m in matrices if m.symbols_RC.size]))
+    if n_codes > _SAMPLE_BYTES:
+        sample = max(matrices, key=lambda m: m.symbols_RC.size).symbols_RC.reshape(-1)[:_SAMPLE_BYTES].tobytes()
+        if len(_lzma(sample)) * n_codes > 1.1 * len(modelled) * len(sample):
+            return modelled
+    stored = bytes([STORED]) + _lzma(b"".join(m.symbols_RC.tobytes() for m in matrices))
+    return min(modelled, stored, key=len)
+
+
+def planes(section: Section) -> list[Matrix]:
+    """A matrix of symbols for each byte of the section's items."""
+    y = section.layout
+    shape, count = matrix_shape(y), n_planes(y)
+    items = np.frombuffer(little_endian_bytes(section), np.uint8).reshape(-1, count)
+    low = y.alphabet[0] if y.alphabet and ITEM_BYTES[y.dtype] == 1 else 0
+    return [
+        Matrix(
+            (items[:, k] - np.uint8(low & 255)).reshape(shape),
+            -low if low < 0 else 0,
+            modelled=y.part == "codes" and count == 1,
+            kind=f"{y.part} {k}",
+        )
+        for k in range(count)
+    ]
+
+
+def coded(found: Fit) -> bytes:
+    """The stream of a fit, without its first byte."""
+    n_codes = sum(m.symbols_RC.size for m in found.matrices)
+    grades = np.concatenate([grades_of(counts) for _, counts in found.sets] or [np.zeros((0, 256), np.uint8)])
+    assert len(grades) <= most_tables_for(n_codes)
+    starts = np.cumsum([0, *(len(counts) for _, counts in found.sets)])
+    deltas = table_deltas(grades)
+
+    rows = bytearray()
+    vectors: list[tuple[np.ndarray, int]] = []
+    tables = []
+    for m in found.matrices:
+        first, counts = found.sets[m.group]
+        table = np.clip(m.table_RC() - first, 0, len(counts) - 1) + starts[m.group]
+        tables.append(table.reshape(-1).astype(np.uint16))
+        offset = m.offset - first
+        named = bytearray()
+        for kind, vector in ((1, m.column_C), (2, m.row_R)):
+            if vector is None:
+                named += number(0)
+                continue
+            low = int(vector.min())
+            offset += low
+            values = (vector - low).astype(np.uint8)
+            known = next((i for i, (v, _) in enumerate(vectors) if np.array_equal(v, values)), None)
+            if known is None:
+                vectors.append((values, kind))
+            named += number(1 if known is None else known + 2)
+        rows += number(m.group) + number(min(max(offset, -512), 512) + 512) + named
+
+    side_symbols = [deltas.tobytes(), *(b"".join(v.tobytes() for v, k in vectors if k == kind) for kind in (1, 2))]
+    side_counts = [np.bincount(np.frombuffer(s, np.uint8), minlength=256)[None] for s in side_symbols]
+    auxiliary = np.concatenate([grades_of(counts) for counts in side_counts])
+    lanes_log2 = min(max(round(np.log2(max(n_codes, 1)) / 2 - 3), 0), MOST_LANES_LOG2)
+    head = bytearray(number(lanes_log2))
+    for table in auxiliary:
+        (used,) = table.nonzero()
+        head += bytes([used[0], used[-1] - used[0]]) + table[used[0] : used[-1] + 1].tobytes()
+    head += number(len(found.sets)) + b"".join(number(len(counts)) for _, counts in found.sets)
+    head += number(len(deltas)) + rows
+
+    main = frequencies(grades) if len(grades) else np.zeros((0, 256), np.int64)
+    side = frequencies(auxiliary)
+    batches = [(np.zeros(len(deltas), np.uint16), deltas, side)]
+    batches += [(np.full(len(v), kind, np.uint16), v, side) for v, kind in vectors]
+    step = 1 << 20
+    for m, table in zip(found.matrices, tables, strict=True):
+        columns = m.symbols_RC.shape[1]
+        size = max(step // columns, 1) * columns
+        symbols = m.symbols_RC.reshape(-1)
+        batches += [(table[i : i + size], symbols[i : i + size], main) for i in range(0, len(symbols), size)]
+    return bytes(head) + rans(batches, 1 << lanes_log2)
+
+
+def rans(batches: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], lanes: int) -> bytes:
+    """Lane states and words of batches of (table of each symbol, symbols, frequencies[T, 256])."""
+    state_L = np.full(lanes, LOW, np.int64)
+    words: list[np.ndarray] = []
+    for table, symbols, frequency in reversed(batches):
+        if not len(symbols):
+            continue
+        pair = table.astype(np.int64) * 256 + symbols
+        f_all = frequency.reshape(-1).take(pair)
+        start_all = (frequency.cumsum(1) - frequency).reshape(-1).take(pair)
+        for start in range((len(symbols) - 1) // lanes * lanes, -1, -lanes):
+            f, c = f_all[start : start + lanes], start_all[start : start + lanes]
+            x = state_L[: len(f)]
+            _shed(x, f << 20, words)
+            whole, part = np.divmod(x, f)
+            x[:] = (whole << PRECISION) + part + c
+    # The decoder starts by filling up what is below LOW, so that a state fits in 32 bits.
+    _shed(state_L, np.full(lanes, 1 << 32, np.int64), words)
+    return state_L.astype("<u4").tobytes() + b"".join(w.astype("<u2").tobytes() for w in reversed(words))
+
+
+def _shed(x: np.ndarray, limit: np.ndarray, words: list[np.ndarray]) -> None:
+    (over,) = (x >= limit).nonzero()
+    if len(over):
+        words.append((x[over] & 0xFFFF).astype(np.uint16))
+        x[over] >>= 16
+
+
+def grades_of(counts_TS: np.ndarray) -> np.ndarray:
+    """uint8[T, 256] grades that come closest to the counts; symbols between the first and last used are never 0."""
+    grades = np.zeros(counts_TS.shape, np.uint8)
+    for counts, row in zip(counts_TS, grades, strict=True):
+        (used,) = counts.nonzero()
+        if not len(used):
+            row[0] = 127
+            continue
+        part = np.maximum(counts[used[0] : used[-1] + 1], 0.3)
+        row[used[0] : used[-1] + 1] = np.maximum(np.rint(8 * np.log2(part / part.max())) + 127, 1)
+    return grades
+
+
+def table_deltas(grades: np.ndarray) -> np.ndarray:
+    """uint8: what ``read_grades`` reads."""
+    found: list[int] = []
+    before = [0] * 256
+    first = count = 0
+    for row in grades:
+        used = np.flatnonzero(row)
+        now_first, now_count = int(used[0]), int(used[-1] - used[0])
+        found += [(now_first - first) & 255, (now_count - count) & 255]
+        first, count, error = now_first, now_count, 0
+        now = row.tolist()
+        for symbol in range(first, first + count + 1):
+            found.append((now[symbol] - before[symbol] - error) & 255)
+            error = now[symbol] - before[symbol]
+        before = [now[min(max(symbol, first), first + count)] for symbol in range(256)]
+    return np.array(found, np.uint8)
+
+
+def number(value: int) -> bytes:
+    """7 bits a byte, the lowest first; the top bit says that more follow."""
+    found = bytearray()
+    while value > 127:
+        found.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*found, value])
+
+
+def _lzma(data: bytes) -> bytes:
+    return lzma.compress(data, format=lzma.FORMAT_RAW, filters=[{**LZMA_FILTER, "preset": 9 | lzma.PRESET_EXTREME}])
+
+
+def cost_table(section: Section) -> CostTable:
+    """What each code of a section would cost, its classes and tables fitted to this section alone."""
+    (m,) = planes(section)
+    found = fit([m] if m.symbols_RC.size else [])
+    if not found.sets or section.layout.alphabet is None:
+        return CostTable(np.zeros(m.symbols_RC.shape, np.uint8), np.zeros((1, 1), np.float32), 0)
+    first, counts = found.sets[m.group]
+    low, high = section.layout.alphabet
+    # A symbol that no code has yet would take a grade of its own: it costs what the rarest that the table has does.
+    bits = PRECISION - np.log2(np.maximum(frequencies(grades_of(counts))[:, : high - low + 1], 1))
+    context = np.clip(m.table_RC() - first, 0, len(counts) - 1)
+    return CostTable(context.astype(np.uint8 if len(counts) < 257 else np.uint16), bits.astype(np.float32), low)
