@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import lzma
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,8 @@ def _modelled(numbers: Numbers, shapes: Sequence[tuple[int, int]]) -> list[np.nd
     starts = np.cumsum([0, *sizes])
     if starts[-1] > most_tables:
         raise InputError(f"the coded stream has {starts[-1]:,} tables for {n_codes:,} codes")
-    n_deltas = numbers.number(258 * int(starts[-1]))
+    n_deltas = numbers.number(259 * int(starts[-1]))
+    fold = numbers.number(256)
     vectors: list[tuple[int, int]] = []
     plans: list[tuple[int, int, int | None, int | None]] = []
     for rows, columns in shapes:
@@ -130,7 +132,11 @@ def _modelled(numbers: Numbers, shapes: Sequence[tuple[int, int]]) -> list[np.nd
 
     decoder = Decoder(numbers.rest(), lanes)
     decoder.use(frequencies(auxiliary))
-    grades = read_grades(decoder.take(np.zeros(n_deltas, np.uint8)).tolist(), int(starts[-1]))
+    spans, grades = read_grades(decoder.take(np.zeros(n_deltas, np.uint8)).tolist(), int(starts[-1]))
+    if fold:
+        # Tables by distance from the symbol of code 0.
+        grades = grades[:, np.abs(np.arange(256) - (fold - 1))]
+    table_of_class = [np.repeat(np.arange(a, b, dtype=np.int16), spans[a:b]) for a, b in pairwise(starts)]
     classes = [decoder.take(np.full(length, kind, np.uint8)).astype(np.int16) for length, kind in vectors]
     decoder.use(frequencies(grades))
     planes, left = [], iter(plans)
@@ -145,8 +151,7 @@ def _modelled(numbers: Numbers, shapes: Sequence[tuple[int, int]]) -> list[np.nd
         step = max(_BLOCK // columns, 1)
         for start in range(0, rows, step):
             table = row_R[start : start + step, None] + column_C[None] + np.int16(offset)
-            np.clip(table, 0, sizes[chosen] - 1, out=table)
-            table += np.int16(starts[chosen])
+            table = table_of_class[chosen].take(table, mode="clip")
             plane[start : start + step] = decoder.take(table.reshape(-1)).reshape(table.shape)
     decoder.finish()
     return planes

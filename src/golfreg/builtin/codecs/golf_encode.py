@@ -22,6 +22,10 @@ from golfreg.builtin.codecs.golf_fit import Fit, Matrix, fit
 from golfreg.builtin.codecs.golf_tables import LOW, PRECISION, frequencies
 
 _SAMPLE_BYTES = 1 << 18
+_MIDDLE = 101
+"""The class that stands for a vector's median. Classes are within 100 of each other."""
+_FREE_BITS = 0.5
+"""What a grade may cost more than the best if it is cheaper to send."""
 
 
 def encode(sections: Sequence[Section]) -> list[Stream]:
@@ -38,7 +42,7 @@ def encode_stream(sections: Sequence[Section]) -> bytes:
     """The smaller of the modelled stream and LZMA of its planes."""
     matrices = [m for section in sections for m in planes(section)]
     n_codes = sum(m.symbols_RC.size for m in matrices)
-    modelled = bytes([MODELLED]) + coded(fit([m for m in matrices if m.symbols_RC.size]))
+    modelled = bytes([MODELLED]) + coded(fit([m for m in matrices if m.symbols_RC.size], most_tables_for(n_codes)))
     if n_codes > _SAMPLE_BYTES:
         sample = max(matrices, key=lambda m: m.symbols_RC.size).symbols_RC.reshape(-1)[:_SAMPLE_BYTES].tobytes()
         if len(_lzma(sample)) * n_codes > 1.1 * len(modelled) * len(sample):
@@ -67,27 +71,23 @@ def planes(section: Section) -> list[Matrix]:
 def coded(found: Fit) -> bytes:
     """The stream of a fit, without its first byte."""
     n_codes = sum(m.symbols_RC.size for m in found.matrices)
-    grades = np.concatenate([grades_of(counts) for _, counts in found.sets] or [np.zeros((0, 256), np.uint8)])
-    assert len(grades) <= most_tables_for(n_codes)
-    starts = np.cumsum([0, *(len(counts) for _, counts in found.sets)])
-    deltas = table_deltas(grades)
+    starts = np.cumsum([0, *(len(counts) for _, _, counts in found.sets)])
+    fold, deltas, grades = best_tables(found)
 
     rows = bytearray()
     vectors: list[tuple[np.ndarray, int]] = []
     tables = []
     for m in found.matrices:
-        first, counts = found.sets[m.group]
-        table = np.clip(m.table_RC() - first, 0, len(counts) - 1) + starts[m.group]
-        tables.append(table.reshape(-1).astype(np.uint16))
-        offset = m.offset - first
+        tables.append((found.table_RC(m) + np.uint16(starts[m.group])).reshape(-1))
+        offset = m.offset - found.sets[m.group][0]
         named = bytearray()
         for kind, vector in ((1, m.column_C), (2, m.row_R)):
             if vector is None:
                 named += number(0)
                 continue
-            low = int(vector.min())
+            low = int(np.median(vector)) - _MIDDLE
             offset += low
-            values = (vector - low).astype(np.uint8)
+            values = np.clip(vector - low, 0, 255).astype(np.uint8)
             known = next((i for i, (v, _) in enumerate(vectors) if np.array_equal(v, values)), None)
             if known is None:
                 vectors.append((values, kind))
@@ -102,8 +102,8 @@ def coded(found: Fit) -> bytes:
     for table in auxiliary:
         (used,) = table.nonzero()
         head += bytes([used[0], used[-1] - used[0]]) + table[used[0] : used[-1] + 1].tobytes()
-    head += number(len(found.sets)) + b"".join(number(len(counts)) for _, counts in found.sets)
-    head += number(len(deltas)) + rows
+    head += number(len(found.sets)) + b"".join(number(len(counts)) for _, _, counts in found.sets)
+    head += number(len(deltas)) + number(fold) + rows
 
     main = frequencies(grades) if len(grades) else np.zeros((0, 256), np.int64)
     side = frequencies(auxiliary)
@@ -159,22 +159,59 @@ def grades_of(counts_TS: np.ndarray) -> np.ndarray:
     return grades
 
 
-def table_deltas(grades: np.ndarray) -> np.ndarray:
-    """uint8: what ``read_grades`` reads."""
-    found: list[int] = []
+def best_tables(found: Fit) -> tuple[int, np.ndarray, np.ndarray]:
+    """Tables by distance from zero, or by symbol: whichever take fewer bits with the codes; 1 more than zero, or 0."""
+    offers = []
+    for fold in sorted({m.zero + 1 for m in found.matrices if m.modelled} | {0}):
+        deltas, grades = tables_of(found, fold)
+        frequency = frequencies(grades) if len(grades) else np.ones((0, 256), np.int64)
+        counts = np.concatenate([c for _, _, c in found.sets] or [np.zeros((0, 256), np.int64)])
+        how_often = np.bincount(deltas, minlength=256)
+        spent = float((counts * -np.log2(np.maximum(frequency, 1) / 65536)).sum())
+        spent += float((how_often * -np.log2(np.maximum(how_often, 1) / max(len(deltas), 1))).sum())
+        offers.append((spent, fold, deltas, grades))
+    return min(offers, key=lambda offer: offer[:2])[1:]
+
+
+def tables_of(found: Fit, fold: int) -> tuple[np.ndarray, np.ndarray]:
+    """What ``read_grades`` reads of the fit's tables, and uint8[T, 256]: their grades.
+
+    A rare symbol's best grade is uncertain: it gets the one in reach that is cheapest to send.
+    """
+    deltas: list[int] = []
+    rows: list[np.ndarray] = []
     before = [0] * 256
     first = count = 0
-    for row in grades:
-        used = np.flatnonzero(row)
-        now_first, now_count = int(used[0]), int(used[-1] - used[0])
-        found += [(now_first - first) & 255, (now_count - count) & 255]
-        first, count, error = now_first, now_count, 0
-        now = row.tolist()
-        for symbol in range(first, first + count + 1):
-            found.append((now[symbol] - before[symbol] - error) & 255)
-            error = now[symbol] - before[symbol]
-        before = [now[min(max(symbol, first), first + count)] for symbol in range(256)]
-    return np.array(found, np.uint8)
+    for _, spans, counts_TS in found.sets:
+        for span, given_S in zip(spans, counts_TS, strict=True):
+            counts_S = _folded(given_S, fold - 1) if fold else given_S
+            best = grades_of(counts_S[None])[0]
+            used = np.flatnonzero(best)
+            now_first, now_count = int(used[0]), int(used[-1] - used[0])
+            deltas += [span - 1, (now_first - first) & 255, (now_count - count) & 255]
+            first, count, error = now_first, now_count, 0
+            # A grade that is off by d costs count * (d * ln 2 / 8) ** 2 / 2 / ln 2 bits.
+            reach_S = np.sqrt(_FREE_BITS * 2 * 64 / np.log(2) / np.maximum(counts_S, 0.3)).astype(np.int64)
+            now = [0] * 256
+            for symbol in range(first, first + count + 1):
+                expected, wanted, reach = before[symbol] + error, int(best[symbol]), int(reach_S[symbol])
+                now[symbol] = min(max(expected, wanted - reach, 1), wanted + reach, 127)
+                deltas.append((now[symbol] - expected) & 255)
+                error = now[symbol] - before[symbol]
+            rows.append(np.array(now, np.uint8))
+            before = [now[min(max(symbol, first), first + count)] for symbol in range(256)]
+    grades = np.array(rows, np.uint8).reshape(-1, 256)
+    if fold:
+        grades = grades[:, np.abs(np.arange(256) - (fold - 1))]
+    return np.array(deltas, np.uint8), grades
+
+
+def _folded(counts_S: np.ndarray, zero: int) -> np.ndarray:
+    """float64[256]: mean counts by distance from the symbol ``zero``."""
+    distance = np.abs(np.arange(256) - zero)
+    found = np.asarray(np.bincount(distance, counts_S, 256), np.float64)
+    found[1 : min(zero, 255 - zero) + 1] /= 2
+    return found
 
 
 def number(value: int) -> bytes:
@@ -193,12 +230,12 @@ def _lzma(data: bytes) -> bytes:
 def cost_table(section: Section) -> CostTable:
     """What each code of a section would cost, its classes and tables fitted to this section alone."""
     (m,) = planes(section)
-    found = fit([m] if m.symbols_RC.size else [])
+    found = fit([m] if m.symbols_RC.size else [], most_tables_for(section.layout.count))
     if not found.sets or section.layout.alphabet is None:
         return CostTable(np.zeros(m.symbols_RC.shape, np.uint8), np.zeros((1, 1), np.float32), 0)
-    first, counts = found.sets[m.group]
     low, high = section.layout.alphabet
-    # A symbol that no code has yet would take a grade of its own: it costs what the rarest that the table has does.
-    bits = PRECISION - np.log2(np.maximum(frequencies(grades_of(counts))[:, : high - low + 1], 1))
-    context = np.clip(m.table_RC() - first, 0, len(counts) - 1)
-    return CostTable(context.astype(np.uint8 if len(counts) < 257 else np.uint16), bits.astype(np.float32), low)
+    _, _, grades = best_tables(found)
+    # A symbol that no code has yet would take a grade of its own: it costs what the rarest that a table can have does.
+    bits = PRECISION - np.log2(np.maximum(frequencies(grades)[:, : high - low + 1], 1))
+    context = found.table_RC(m)
+    return CostTable(context.astype(np.uint8 if len(bits) < 257 else np.uint16), bits.astype(np.float32), low)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,8 +19,8 @@ OCTAVE = 8
 MOST_CLASSES = 160
 _LEAST_CODES = 2048
 _ROUNDS = 3
-_TABLE_BITS = 24.0
-_GRADE_BITS = 2.5
+_TABLE_BITS = 12.0
+_GRADE_BITS = 0.8
 _BLOCK_BYTES = 1 << 26
 
 
@@ -52,27 +53,35 @@ class Matrix:
 
 @dataclass
 class Fit:
-    """``sets``: for each its first class, and its counts[T, S]."""
+    """``sets``: for each its first class, how many classes each table is for, and counts[T, S]."""
 
     matrices: list[Matrix]
-    sets: list[tuple[int, np.ndarray]] = field(default_factory=list)
+    sets: list[tuple[int, list[int], np.ndarray]] = field(default_factory=list)
+
+    def table_RC(self, m: Matrix) -> np.ndarray:
+        """The table of each code, in its set."""
+        first, spans, _ = self.sets[m.group]
+        return np.repeat(np.arange(len(spans), dtype=np.uint16), spans).take(m.table_RC() - first, mode="clip")
 
 
-def fit(matrices: Sequence[Matrix]) -> Fit:
-    """Choose classes and tables for the matrices of one stream."""
+def fit(matrices: Sequence[Matrix], most_tables: int) -> Fit:
+    """Choose classes and at most so many tables for the matrices of one stream."""
     kinds = sorted({m.kind for m in matrices})
     members = {kind: [m for m in matrices if m.kind == kind] for kind in kinds}
     for kind in kinds:
         _choose_classes(members[kind])
-    parts = [(m, m.counts()) for m in matrices]
-    groups = _merged([c for _, c in parts])
-    found = Fit(list(matrices))
+    counts = [m.counts() for m in matrices]
+    price = 1.0 if all(m.modelled for m in matrices) else 2.5
+    while True:
+        groups = _merged(counts, price)
+        sets = [_tables(_total([counts[i] for i in chosen]), price) for chosen in groups]
+        if sum(len(spans) for _, spans, _ in sets) <= most_tables:
+            break
+        price *= 4
     for number, chosen in enumerate(groups):
-        first, counts = _tables(_total([parts[i][1] for i in chosen]))
-        found.sets.append((first, counts))
         for i in chosen:
-            parts[i][0].group = number
-    return found
+            matrices[i].group = number
+    return Fit(list(matrices), sets)
 
 
 def _total(parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -244,12 +253,12 @@ def _settle(
         known.append(column_best)
 
 
-def _merged(counts: Sequence[np.ndarray]) -> list[list[int]]:
+def _merged(counts: Sequence[np.ndarray], price: float) -> list[list[int]]:
     """Matrices that share a set of tables: the two sets that save most by it become one, as long as any do."""
     groups = [[i] for i in range(len(counts))]
     sums = [c.copy() for c in counts]
-    costs = [_cost(c) for c in sums]
-    joint = {(i, j): _cost(sums[i] + sums[j]) for i in range(len(sums)) for j in range(i)}
+    costs = [_cost(c, price) for c in sums]
+    joint = {(i, j): _cost(sums[i] + sums[j], price) for i in range(len(sums)) for j in range(i)}
     alive = set(range(len(sums)))
     while joint:
         (i, j), cost = min(joint.items(), key=lambda item: (item[1] - costs[item[0][0]] - costs[item[0][1]], item[0]))
@@ -260,29 +269,35 @@ def _merged(counts: Sequence[np.ndarray]) -> list[list[int]]:
         groups[j] += groups[i]
         alive.discard(i)
         joint = {pair: c for pair, c in joint.items() if i not in pair and j not in pair}
-        joint.update({(max(j, k), min(j, k)): _cost(sums[j] + sums[k]) for k in alive if k != j})
+        joint.update({(max(j, k), min(j, k)): _cost(sums[j] + sums[k], price) for k in alive if k != j})
     return [sorted(groups[i]) for i in sorted(alive, key=lambda i: min(groups[i]))]
 
 
-def _cost(counts_TS: np.ndarray) -> float:
+def _cost(counts_TS: np.ndarray, price: float) -> float:
     """Bits of codes under their own tables, and of the tables."""
     used = counts_TS[counts_TS.any(1)].astype(np.float64)
     totals = used.sum(1)
     entropy = (totals * np.log2(np.maximum(totals, 1))).sum() - (used * np.log2(np.maximum(used, 1))).sum()
-    return float(entropy + _TABLE_BITS * len(used) + _GRADE_BITS * (used > 0).sum())
+    return float(entropy + price * (_TABLE_BITS * len(used) + _GRADE_BITS * (used > 0).sum()))
 
 
-def _tables(counts_TS: np.ndarray) -> tuple[int, np.ndarray]:
-    """First class and counts of a set: classes at either end that do not pay for a table join the next."""
+def _tables(counts_TS: np.ndarray, price: float) -> tuple[int, list[int], np.ndarray]:
+    """First class, spans and counts of a set: neighbours whose own tables do not pay share one."""
     used = np.flatnonzero(counts_TS.any(1))
     if not len(used):
-        return 0, counts_TS[:1]
-    kept = counts_TS[used[0] : used[-1] + 1].copy()
-    first = int(used[0])
-    while len(kept) > 1 and _cost(np.array([kept[0] + kept[1]])) <= _cost(kept[:2]):
-        kept[1] += kept[0]
-        kept, first = kept[1:], first + 1
-    while len(kept) > 1 and _cost(np.array([kept[-1] + kept[-2]])) <= _cost(kept[-2:]):
-        kept[-2] += kept[-1]
-        kept = kept[:-1]
-    return first, kept
+        return 0, [1], counts_TS[:1]
+    kept = list(counts_TS[used[0] : used[-1] + 1])
+    spans, costs = [1] * len(kept), [_cost(c[None], price) for c in kept]
+    joint = [_cost((a + b)[None], price) for a, b in pairwise(kept)]
+    while joint:
+        gains = [costs[i] + costs[i + 1] - joint[i] for i in range(len(joint))]
+        i = int(np.argmax(gains))
+        if gains[i] < 0:
+            break
+        kept[i : i + 2], costs[i : i + 2] = [kept[i] + kept[i + 1]], [joint[i]]
+        spans[i : i + 2] = [spans[i] + spans[i + 1]]
+        del joint[i]
+        for k in (i - 1, i):
+            if 0 <= k < len(joint):
+                joint[k] = _cost((kept[k] + kept[k + 1])[None], price)
+    return int(used[0]), spans, np.array(kept)

@@ -120,20 +120,23 @@ class Numbers:
         return self.data[self.at :]
 
 
-def read_grades(deltas: Sequence[int], n_tables: int) -> np.ndarray:
-    """uint8[T, 256]: tables from one list of bytes; each is coded as what differs from the one before.
+def read_grades(deltas: Sequence[int], n_tables: int) -> tuple[list[int], np.ndarray]:
+    """How many classes each table is for, and uint8[T, 256] grades, from one list of bytes.
 
-    A table: first symbol and number of symbols less 1, then one difference a symbol, modulo 256. The
-    table before goes on beyond its ends with the grades that it has there.
+    A table: its classes less 1; its first symbol and number of symbols less 1, as what differs from the table
+    before; then for each symbol what its grade differs from that of the table before plus what the symbol
+    before differed. Modulo 256. A table goes on beyond its ends with the grades that it has there.
     """
     grades = np.zeros((n_tables, 256), np.uint8)
+    spans = []
     before = [0] * 256
     at = first = count = 0
     for table in range(n_tables):
-        if at + 2 > len(deltas):
+        if at + 3 > len(deltas):
             raise _ended()
-        first, count = (first + deltas[at]) & 255, (count + deltas[at + 1]) & 255
-        at += 2
+        spans.append(deltas[at] + 1)
+        first, count = (first + deltas[at + 1]) & 255, (count + deltas[at + 2]) & 255
+        at += 3
         if first + count > 255 or at + count + 1 > len(deltas):
             raise InputError("the coded stream has a table of more than 256 symbols")
         now, error = [0] * 256, 0
@@ -145,7 +148,7 @@ def read_grades(deltas: Sequence[int], n_tables: int) -> np.ndarray:
         before = [now[min(max(symbol, first), first + count)] for symbol in range(256)]
     if at != len(deltas):
         raise InputError("the coded stream has more bytes of tables than tables")
-    return grades
+    return spans, grades
 
 
 def _ended() -> InputError:
