@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import lzma
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -16,15 +17,16 @@ import numpy as np
 from golfreg.api.codec import NoConfig, read_exactly
 from golfreg.api.errors import InputError
 from golfreg.api.values import ITEM_BYTES, STORAGE_DTYPE, CostTable, Layout, Section, Stream
+from golfreg.builtin.codecs.golf_predict import MOST_COLUMNS, restore, weights_from
 from golfreg.builtin.codecs.golf_tables import Decoder, Numbers, frequencies, read_grades
 
 STORED, MODELLED = 0, 1
 """First byte of a stream: planes of bytes under raw LZMA1, or under the models of this codec."""
-AUXILIARY_TABLES = 3
-"""They code the grades of the other tables, the classes of columns, and those of rows."""
+AUXILIARY_TABLES = 4
+"""They code the grades of the other tables, the classes of columns, those of rows, and weights of prediction."""
 MOST_LANES_LOG2 = 12
 LZMA_FILTER = {"id": lzma.FILTER_LZMA1, "preset": 6, "lc": 0, "lp": 0, "pb": 0, "dict_size": 1 << 16}
-_BLOCK = 1 << 20
+BLOCK = 1 << 20
 
 
 class GolfCodec:
@@ -63,6 +65,11 @@ def matrix_shape(layout: Layout) -> tuple[int, int]:
     return rows, layout.count // rows if rows else 0
 
 
+def zero_symbol(layout: Layout) -> int:
+    """The symbol of code 0, or 0: symbols of 8-bit codes begin with the lowest code."""
+    return -layout.alphabet[0] if layout.alphabet and layout.alphabet[0] < 0 and n_planes(layout) == 1 else 0
+
+
 def from_planes(planes: Sequence[np.ndarray], layout: Layout) -> np.ndarray:
     """The section's array of its planes."""
     stored = np.dtype(STORAGE_DTYPE[layout.dtype]).newbyteorder("<")
@@ -85,7 +92,7 @@ def decode_stream(data: bytes, layouts: Sequence[Layout]) -> list[np.ndarray]:
     numbers = Numbers(data)
     shapes = [matrix_shape(y) for y in layouts for _ in range(n_planes(y))]
     if numbers.byte() == MODELLED:
-        planes = _modelled(numbers, shapes)
+        planes = _modelled(numbers, shapes, [zero_symbol(y) for y in layouts for _ in range(n_planes(y))])
     else:
         sizes = [r * c for r, c in shapes]
         stored = read_exactly(
@@ -97,7 +104,7 @@ def decode_stream(data: bytes, layouts: Sequence[Layout]) -> list[np.ndarray]:
     return [from_planes([next(left) for _ in range(n_planes(y))], y) for y in layouts]
 
 
-def _modelled(numbers: Numbers, shapes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+def _modelled(numbers: Numbers, shapes: Sequence[tuple[int, int]], zeros: Sequence[int]) -> list[np.ndarray]:
     n_codes = sum(r * c for r, c in shapes)
     most_tables = most_tables_for(n_codes)
     lanes = 1 << numbers.number(MOST_LANES_LOG2)
@@ -113,7 +120,7 @@ def _modelled(numbers: Numbers, shapes: Sequence[tuple[int, int]]) -> list[np.nd
     n_deltas = numbers.number(259 * int(starts[-1]))
     fold = numbers.number(256)
     vectors: list[tuple[int, int]] = []
-    plans: list[tuple[int, int, int | None, int | None]] = []
+    plans: list[tuple[int, int, int | None, int | None, int]] = []
     for rows, columns in shapes:
         if not rows * columns:
             continue
@@ -128,7 +135,10 @@ def _modelled(numbers: Numbers, shapes: Sequence[tuple[int, int]]) -> list[np.nd
             if which and vectors[which - 2 if which > 1 else -1][0] != length:
                 raise InputError("the coded stream names classes of another section's size")
             used.append((which - 2 if which > 1 else len(vectors) - 1) if which else None)
-        plans.append((chosen, offset, used[0], used[1]))
+        shift = numbers.number(8)
+        if shift and not columns <= min(rows, MOST_COLUMNS):
+            raise InputError(f"the coded stream predicts {columns:,} columns of {rows:,} rows")
+        plans.append((chosen, offset, used[0], used[1], shift))
 
     decoder = Decoder(numbers.rest(), lanes)
     decoder.use(frequencies(auxiliary))
@@ -138,23 +148,34 @@ def _modelled(numbers: Numbers, shapes: Sequence[tuple[int, int]]) -> list[np.nd
         grades = grades[:, np.abs(np.arange(256) - (fold - 1))]
     table_of_class = [np.repeat(np.arange(a, b, dtype=np.int16), spans[a:b]) for a, b in pairwise(starts)]
     classes = [decoder.take(np.full(length, kind, np.uint8)).astype(np.int16) for length, kind in vectors]
+    predicted = [c for (_, c), (*_, shift) in zip((y for y in shapes if y[0] * y[1]), plans, strict=True) if shift]
+    weights = iter([decoder.take(np.full(c * (c - 1) // 2, 3, np.uint8)) for c in predicted])
     decoder.use(frequencies(grades))
     planes, left = [], iter(plans)
-    for rows, columns in shapes:
-        plane = np.empty((rows, columns), np.uint8)
-        planes.append(plane)
-        if not plane.size:
+    for (rows, columns), zero in zip(shapes, zeros, strict=True):
+        if not rows * columns:
+            planes.append(np.empty((rows, columns), np.uint8))
             continue
-        chosen, offset, by_column, by_row = next(left)
-        column_C = np.zeros(columns, np.int16) if by_column is None else classes[by_column]
+        chosen, offset, by_column, by_row, shift = next(left)
+        column_C = (np.zeros(columns, np.int16) if by_column is None else classes[by_column]) + offset
         row_R = np.zeros(rows, np.int16) if by_row is None else classes[by_row]
-        step = max(_BLOCK // columns, 1)
-        for start in range(0, rows, step):
-            table = row_R[start : start + step, None] + column_C[None] + np.int16(offset)
-            table = table_of_class[chosen].take(table, mode="clip")
-            plane[start : start + step] = decoder.take(table.reshape(-1)).reshape(table.shape)
+        symbols = partial(_symbols, decoder, table_of_class[chosen], row_R, column_C)
+        if shift:
+            planes.append(restore(rows, weights_from(next(weights), columns), shift - 1, zero, symbols))
+        else:
+            step = max(BLOCK // columns, 1)
+            planes.append(np.concatenate([symbols(None, start, start + step) for start in range(0, rows, step)]))
     decoder.finish()
     return planes
+
+
+def _symbols(
+    decoder: Decoder, table_of_class: np.ndarray, row_R: np.ndarray, column_C: np.ndarray,
+    column: int | None, start: int = 0, end: int | None = None,
+) -> np.ndarray:  # fmt: skip
+    """The symbols of rows from ``start`` to ``end``, or of one column."""
+    classes = row_R[start:end, None] + column_C if column is None else row_R + column_C[column]
+    return decoder.take(table_of_class.take(classes, mode="clip").reshape(-1)).reshape(classes.shape)
 
 
 golf = GolfCodec()

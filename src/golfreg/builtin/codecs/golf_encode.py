@@ -10,6 +10,7 @@ import numpy as np
 from golfreg.api.codec import little_endian_bytes
 from golfreg.api.values import ITEM_BYTES, CostTable, Section, Stream
 from golfreg.builtin.codecs.golf import (
+    BLOCK,
     LZMA_FILTER,
     MODELLED,
     MOST_LANES_LOG2,
@@ -17,8 +18,10 @@ from golfreg.builtin.codecs.golf import (
     matrix_shape,
     most_tables_for,
     n_planes,
+    zero_symbol,
 )  # fmt: skip
 from golfreg.builtin.codecs.golf_fit import Fit, Matrix, fit
+from golfreg.builtin.codecs.golf_predict_fit import predicted
 from golfreg.builtin.codecs.golf_tables import LOW, PRECISION, frequencies
 
 _SAMPLE_BYTES = 1 << 18
@@ -42,7 +45,7 @@ def encode_stream(sections: Sequence[Section]) -> bytes:
     """The smaller of the modelled stream and LZMA of its planes."""
     matrices = [m for section in sections for m in planes(section)]
     n_codes = sum(m.symbols_RC.size for m in matrices)
-    modelled = bytes([MODELLED]) + coded(fit([m for m in matrices if m.symbols_RC.size], most_tables_for(n_codes)))
+    modelled = bytes([MODELLED]) + coded(best_fit([m for m in matrices if m.symbols_RC.size], n_codes))
     if n_codes > _SAMPLE_BYTES:
         sample = max(matrices, key=lambda m: m.symbols_RC.size).symbols_RC.reshape(-1)[:_SAMPLE_BYTES].tobytes()
         if len(_lzma(sample)) * n_codes > 1.1 * len(modelled) * len(sample):
@@ -60,12 +63,28 @@ def planes(section: Section) -> list[Matrix]:
     return [
         Matrix(
             (items[:, k] - np.uint8(low & 255)).reshape(shape),
-            -low if low < 0 else 0,
+            zero_symbol(y),
             modelled=y.part == "codes" and count == 1,
             kind=f"{y.part} {k}",
         )
         for k in range(count)
     ]
+
+
+def best_fit(matrices: Sequence[Matrix], n_codes: int) -> Fit:
+    """The fit with each matrix as it is, or with what remains when its columns predict each other."""
+    plain = fit(matrices, most_tables_for(n_codes))
+    others = []
+    for m in matrices:
+        found = predicted(m.symbols_RC, m.zero) if m.modelled else None
+        if found is not None:
+            rest, weights, shift = found
+            others.append(Matrix(rest, 128, True, f"{m.kind} predicted", weights=weights, shift=shift, instead_of=m))
+    if not others:
+        return plain
+    tried = fit(others, most_tables_for(n_codes))
+    chosen = {id(m.instead_of): m for m in others if tried.bits(m) < plain.bits(m.instead_of)}
+    return fit([chosen.get(id(m), m) for m in matrices], most_tables_for(n_codes)) if chosen else plain
 
 
 def coded(found: Fit) -> bytes:
@@ -74,7 +93,7 @@ def coded(found: Fit) -> bytes:
     starts = np.cumsum([0, *(len(counts) for _, _, counts in found.sets)])
     fold, deltas, grades = best_tables(found)
 
-    rows = bytearray()
+    plans = bytearray()
     vectors: list[tuple[np.ndarray, int]] = []
     tables = []
     for m in found.matrices:
@@ -92,9 +111,12 @@ def coded(found: Fit) -> bytes:
             if known is None:
                 vectors.append((values, kind))
             named += number(1 if known is None else known + 2)
-        rows += number(m.group) + number(min(max(offset, -512), 512) + 512) + named
+        named += number(0 if m.weights is None else m.shift + 1)
+        plans += number(m.group) + number(min(max(offset, -512), 512) + 512) + named
 
+    weights = [m.weights for m in found.matrices if m.weights is not None]
     side_symbols = [deltas.tobytes(), *(b"".join(v.tobytes() for v, k in vectors if k == kind) for kind in (1, 2))]
+    side_symbols.append(b"".join(w.tobytes() for w in weights))
     side_counts = [np.bincount(np.frombuffer(s, np.uint8), minlength=256)[None] for s in side_symbols]
     auxiliary = np.concatenate([grades_of(counts) for counts in side_counts])
     lanes_log2 = min(max(round(np.log2(max(n_codes, 1)) / 2 - 3), 0), MOST_LANES_LOG2)
@@ -103,16 +125,20 @@ def coded(found: Fit) -> bytes:
         (used,) = table.nonzero()
         head += bytes([used[0], used[-1] - used[0]]) + table[used[0] : used[-1] + 1].tobytes()
     head += number(len(found.sets)) + b"".join(number(len(counts)) for _, _, counts in found.sets)
-    head += number(len(deltas)) + number(fold) + rows
+    head += number(len(deltas)) + number(fold) + plans
 
     main = frequencies(grades) if len(grades) else np.zeros((0, 256), np.int64)
     side = frequencies(auxiliary)
     batches = [(np.zeros(len(deltas), np.uint16), deltas, side)]
     batches += [(np.full(len(v), kind, np.uint16), v, side) for v, kind in vectors]
-    step = 1 << 20
+    batches += [(np.full(len(w), 3, np.uint16), w, side) for w in weights]
     for m, table in zip(found.matrices, tables, strict=True):
-        columns = m.symbols_RC.shape[1]
-        size = max(step // columns, 1) * columns
+        rows, columns = m.symbols_RC.shape
+        if m.weights is not None:
+            by_column = table.reshape(rows, columns)
+            batches += [(by_column[:, c], m.symbols_RC[:, c], main) for c in range(columns)]
+            continue
+        size = max(BLOCK // columns, 1) * columns
         symbols = m.symbols_RC.reshape(-1)
         batches += [(table[i : i + size], symbols[i : i + size], main) for i in range(0, len(symbols), size)]
     return bytes(head) + rans(batches, 1 << lanes_log2)

@@ -38,6 +38,10 @@ class Matrix:
     row_R: np.ndarray | None = None
     group: int = 0
     """Its set of tables."""
+    weights: np.ndarray | None = None
+    """Of prediction; the symbols are then what remains, and zero is 128."""
+    shift: int = 0
+    instead_of: Matrix | None = None
 
     def table_RC(self) -> np.ndarray:
         """The class of every code, before it is clipped to the set's."""
@@ -62,6 +66,18 @@ class Fit:
         """The table of each code, in its set."""
         first, spans, _ = self.sets[m.group]
         return np.repeat(np.arange(len(spans), dtype=np.uint16), spans).take(m.table_RC() - first, mode="clip")
+
+    def bits(self, m: Matrix | None) -> float:
+        """About what a matrix takes: its codes under the tables that it shares, its classes and weights."""
+        assert m is not None
+        table_RC, counts_TS = self.table_RC(m), self.sets[m.group][2]
+        share_TS = np.maximum(counts_TS, 0.3) / np.maximum(counts_TS.sum(1, keepdims=True), 1)
+        spent = float((pair_counts(table_RC, m.symbols_RC, len(counts_TS)) * -np.log2(share_TS)).sum())
+        for sent in (m.column_C, m.row_R, m.weights):
+            if sent is not None:
+                how_often = np.unique(sent, return_counts=True)[1]
+                spent += float((how_often * np.log2(len(sent) / how_often)).sum())
+        return spent
 
 
 def fit(matrices: Sequence[Matrix], most_tables: int) -> Fit:
