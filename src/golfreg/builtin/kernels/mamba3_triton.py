@@ -8,6 +8,7 @@ write its gradient in place. Sums have a fixed order, so two runs give equal bit
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -244,6 +245,11 @@ class TritonKernel:
         if headdim not in (16, 32, 64, 128):
             return f"headdim {headdim} is not 16, 32, 64 or 128"
         return None
+
+    def configurations(self) -> dict[str, Callable[[], object]]:
+        from golfreg.builtin.kernels.mamba3_triton_configurations import configurations
+
+        return configurations()
 
 
 triton_kernel = TritonKernel()
