@@ -49,10 +49,14 @@ class Component:
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture(Component):
-    """A model. ``defaults`` are settings that a named pattern of another architecture fixes."""
+    """A model. ``defaults`` are settings that a named pattern of another architecture fixes.
+
+    ``ops``: names of ops that it computes itself unless its build context has a kernel for them.
+    """
 
     kind = "architecture"
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    ops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

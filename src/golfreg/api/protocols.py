@@ -148,7 +148,7 @@ class KernelTarget(Protocol):
 
 @runtime_checkable
 class InspectableKernel(Protocol):
-    """What a kernel in Triton provides besides ``call`` if ``golfreg kernels inspect`` shall compile it without a GPU."""
+    """What a kernel in Triton provides besides ``call`` for ``golfreg kernels inspect`` to compile it without a GPU."""
 
     def configurations(self) -> Mapping[str, Callable[[], object]]:
         """By name (dtype, sizes), what launches the kernel forward and backward on tensors of the device ``meta``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,19 +42,20 @@ def kernels(
 
     Example: golfreg bench kernels mamba3_siso --shape batch=32,length=4096 --plot roofline.svg
     """
-    import dataclasses
+    from golfreg.registry.host import get_host
+    from golfreg.registry.resolve import load, resolve
+
+    if op is None and (shape or kernel):
+        raise ConfigError("`--shape` and `--kernel` are of one op", "name the op: `golfreg plugins list --kind op`")
+    ops = [resolve("op", name) for name in ([op] if op else sorted(c.name for c in get_host().of_kind("op")))]
+    named = {one.name: [k.name for k in named_kernels(one.name, kernel)] for one in ops}
 
     from golfreg.kernels.bench import bench_op, measure_machine, parse_sizes, smaller
     from golfreg.kernels.measure import Request
-    from golfreg.registry.host import get_host
-    from golfreg.registry.resolve import load, resolve
     from golfreg.runner.plan import resolve_device
 
     out = Out(as_json)
     device, dtype = resolve_device(device, dtype)
-    ops = [resolve("op", name) for name in ([op] if op else sorted(c.name for c in get_host().of_kind("op")))]
-    if op is None and (shape or kernel):
-        raise ConfigError("`--shape` and `--kernel` are of one op", "name the op: `golfreg plugins list --kind op`")
     found: list[dict[str, Any]] = []
     with out.console(stderr=True).status("measuring the machine") as status:
         machine = measure_machine(device, dtype, seconds, timeout)
@@ -66,7 +68,7 @@ def kernels(
             exact = smaller(chosen, target.workload().exact) if chosen else {}
             found.append(
                 bench_op(
-                    component.name, target, [k.name for k in named_kernels(component.name, kernel)], machine,
+                    component.name, target, named[component.name], machine,
                     Request(component.name, "", device, dtype, chosen, exact, seconds=seconds),
                     compile_reference=device == "cuda" if compiled is None else compiled, timeout=timeout,
                     tell=lambda text: status.update(f"measuring {plain(text)}"),
@@ -86,11 +88,12 @@ def kernels(
             f"matrix products {machine.product_operations_per_second / 1e12:.4g} TFLOP/s"
         )
         for one in found:
-            _show(out, one)
+            show(out, one)
     _answer(found)
 
 
-def _show(out: Out, one: dict[str, Any]) -> None:
+def show(out: Out, one: dict[str, Any]) -> None:
+    """The tables of one op: the kernels, and the error of each output and gradient."""
     numbers = ("error", "allowed", "forward ms", "of roof", "with gradients ms", "of roof ", "peak MiB", "registers",
                "spilled B", "shared B")  # fmt: skip
     title = " ".join((one["op"], *(f"{k}={v}" for k, v in one["sizes"].items())))

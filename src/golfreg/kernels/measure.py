@@ -25,7 +25,7 @@ from golfreg.registry.resolve import load, resolve
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What a process measures: the machine if ``op`` is empty. ``sizes``: of the timed call; empty: the largest case."""
+    """What a process measures: the machine if ``op`` is empty. ``sizes``: of what is timed; empty: the largest case."""
 
     op: str
     kernel: str

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +19,11 @@ from golfreg.data.cache import dataset_dir_for, fetched_state
 from golfreg.data.dataset import open_dataset
 from golfreg.data.tokenizers import ByteTokenizer, read_tokenizer, sentencepiece_size
 from golfreg.kernels.build import build_model, static_arguments
-from golfreg.kernels.choose import choose_kernel
-from golfreg.registry.host import get_host
 from golfreg.registry.records import Registered
 from golfreg.registry.resolve import load, resolve
 from golfreg.registry.settings import config_values, make_config
 from golfreg.rules.ruleset import load_ruleset
+from golfreg.runner.kernels import choose_all, plain_choice
 from golfreg.runner.observing import check_observers, unused_observers
 from golfreg.runner.settings import component_settings, unused_tables
 from golfreg.score.windows import parse_windows
@@ -88,7 +85,12 @@ def make_plan(loaded: Loaded) -> Planned:
         ops.update({op: plain_choice(resolve("op", op)) for op in mixer.descriptor.ops})  # type: ignore[attr-defined]
     warnings = unused_tables(loaded, set(mixers)) + unused_observers(loaded)
     static = static_arguments((chosen.load(), chosen.make_config()) for chosen in mixers.values())
-    kernels = choose_kernels({op: static.get(op, []) for op in ops}, spec.components.kernel, device, dtype)
+    own: dict[str, list[dict[str, Any]]] = {op: [] for op in getattr(architecture.descriptor, "ops", ())}
+    own |= static_arguments([(target, config)])
+    kernels, train_kernels = choose_all(
+        {op: static.get(op, []) for op in ops}, own, spec.components.kernel, device, dtype
+    )
+    ops.update({op: plain_choice(resolve("op", op)) for op in kernels})
 
     quantizer = resolve("quantizer", spec.components.quantizer)
     codec = resolve("codec", spec.components.codec)
@@ -125,6 +127,7 @@ def make_plan(loaded: Loaded) -> Planned:
         corpus=replace(plain_choice(corpus), argument=argument if colon else None),
         ops=ops,
         kernels=kernels,
+        train_kernels=train_kernels,
         limits=ruleset.as_limits(),
         track=ruleset.track,
         device=device,
@@ -161,44 +164,6 @@ def choose(loaded: Loaded, component: Registered, origins: dict[str, str], prefi
     for f in fields(config):
         origins[prefix + f.name] = where.get(f.name, "default")
     return replace(plain_choice(component), config=config_values(config))
-
-
-def plain_choice(component: Registered) -> Chosen:
-    """A component that is not configured."""
-    return Chosen(
-        kind=component.kind,
-        name=component.name,
-        target=component.target,
-        distribution=component.distribution,
-        version=component.version,
-        module=component.module,
-    )
-
-
-def choose_kernels(ops: Mapping[str, list[dict[str, Any]]], wanted: str, device: str, dtype: str) -> dict[str, Chosen]:
-    """The kernel of each op: the one asked for where the op has it, else the first by priority that can run here.
-
-    ``ops``: name to the static arguments with which this run's mixers call it.
-    """
-    offered = {op: {c.name for c in get_host().of_kind("kernel") if c.op == op} for op in sorted(ops)}
-    nobody_has_it = not any(wanted in names for names in offered.values())
-    kernels = {}
-    for op, names in offered.items():
-        by_name = {name: resolve("kernel", name, op=op) for name in sorted(names)}
-        name, reason = choose_kernel(
-            op,
-            [
-                (c.name, getattr(c.descriptor, "priority", 0), partial(load, c))
-                for c in by_name.values()
-                if not c.missing or c.name == wanted
-            ],
-            device,
-            dtype,
-            wanted if wanted in names or (wanted != "auto" and nobody_has_it) else None,
-            static=ops[op],
-        )
-        kernels[op] = replace(plain_choice(by_name[name]), reason=reason)
-    return kernels
 
 
 def resolve_device(device: str, dtype: str) -> tuple[str, str]:

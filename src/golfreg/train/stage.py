@@ -47,7 +47,10 @@ def run(job: Job) -> dict[str, Any]:
         average=Average(parameters, settings.ema_decay) if settings.ema_decay else None,
         batches=Loader(dataset.train_shards, micro, window, seed=loader_seed(plan)),
     )
-    gradients = Gradients(model, vocab_size=dataset.vocab_size, compile_model=plan.compile)
+    loss = plan.train_kernels.get("softcapped_cross_entropy")
+    gradients = Gradients(
+        model, vocab_size=dataset.vocab_size, compile_model=plan.compile, loss_kernel=loss.load().call if loss else None
+    )
     reserve = settings.calibration_reserve_seconds if plan.quantizer_needs else 0.0
     seconds = (settings.seconds or plan.limits.train_seconds) - reserve
     if seconds <= 0 and not settings.steps:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -162,6 +163,10 @@ class Hybrid(nn.Module):
         self.embedding = nn.Embedding(context.vocab_size, config.d_model)
         mixers = (mixer_of(name, context) for name in config.pattern())
         self.blocks = nn.ModuleList(Block(config, target.build(config.d_model, own, context)) for target, own in mixers)
+        if activation := context.kernels.get("mlp_activation"):
+            for mlp in (cast(Block, block).mlp for block in self.blocks):
+                if mlp is not None:
+                    mlp.activation = partial(activation, kind=config.mlp_activation)
         self.skip_scales = nn.Parameter(torch.ones(config.n_skips, config.d_model)) if config.n_skips else None
         self.lm_head = None if config.tie_embeddings else Linear(config.d_model, context.vocab_size, zero=True)
         if config.tie_embeddings:
@@ -203,10 +208,13 @@ class Hybrid(nn.Module):
                 skips.append(x_BTD)
         return normalized(x_BTD), after
 
+    def head_parts(self) -> tuple[torch.Tensor, float]:
+        """The head's weight_VD and the softcap, for a loss that computes both."""
+        return (self.embedding if self.lm_head is None else self.lm_head).weight, self.config.logit_softcap
+
     def head(self, x_BTD: torch.Tensor) -> torch.Tensor:
-        weight_VD = self.embedding.weight if self.lm_head is None else self.lm_head.weight
+        weight_VD, cap = self.head_parts()
         logits_BTV = F.linear(x_BTD, weight_VD.to(x_BTD.dtype))
-        cap = self.config.logit_softcap
         return cap * torch.tanh(logits_BTV / cap) if cap else logits_BTV
 
     def forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:
@@ -242,6 +250,9 @@ class HybridArchitecture:
             inner = name.split(".", 2)[2] if name.startswith("blocks.") else name
             roles[name] = of_mixers.get(name) or fixed.get(inner) or Role("scalar")
         return roles
+
+    def static_arguments(self, config: HybridConfig) -> dict[str, Any]:
+        return {"mlp_activation": {"kind": config.mlp_activation}}
 
     def flops_per_token(self, config: HybridConfig, context: BuildContext) -> int:
         """6 per weight that multiplies activations (the head's too, not the embedding's lookup) and the mixers' own."""
