@@ -13,6 +13,9 @@ _HYBRID_OPS = ("mlp_activation",)
 _OPS = {
     "softcapped_cross_entropy": "head, softcap and cross entropy of the next token, summed",
     "mlp_activation": "squared ReLU, leaky or not",
+    "rms_norm": "root-mean-square norm of the last dimension",
+    "rotary_qk_norm": "RMS norm of each head, RoPE and a gain: queries and keys before attention",
+    "symmetric_product": "alpha X X^T + beta C with a symmetric C, the bulk of Muon's orthogonalization",
 }
 _KERNELS = {
     "softcapped_cross_entropy": (
@@ -20,6 +23,9 @@ _KERNELS = {
         "chunks of bfloat16 logits whose gradient takes their place",
     ),
     "mlp_activation": ("plain PyTorch", "one pass forward, one backward, keeping the input alone"),
+    "rms_norm": ("plain PyTorch", "one pass forward, one backward, keeping the input alone"),
+    "rotary_qk_norm": ("plain PyTorch", "one pass forward, one backward, reading the projection by strides"),
+    "symmetric_product": ("batched matrix product of torch", "half of the tiles, each written twice"),
 }
 
 

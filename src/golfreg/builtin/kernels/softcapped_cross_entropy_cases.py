@@ -16,7 +16,7 @@ def make_inputs(
     dtype: torch.dtype,
     seed: int,
     *,
-    positions: int = 7,
+    positions: int = 5,
     vocabulary: int = 65,
     width: int = 16,
     softcap: float = 30.0,
@@ -43,10 +43,9 @@ CASES = (
     _case("small"),
     _case("one_position", positions=1),
     _case("no_softcap", softcap=0.0, positions=3),
-    _case("far_into_the_softcap", softcap=5.0, scale=20.0),
-    _case("large_logits_without_softcap", softcap=0.0, scale=60.0),
-    _case("two_blocks_of_vocabulary", vocabulary=4099, positions=3, width=8),
-    _case("several_chunks_of_positions", positions=21, vocabulary=33),
+    _case("far_into_the_softcap", softcap=5.0, scale=20.0, positions=3),
+    _case("large_logits_without_softcap", softcap=0.0, scale=60.0, positions=3),
+    _case("two_blocks_of_vocabulary", vocabulary=4099, positions=2, width=8),
 )
 
 

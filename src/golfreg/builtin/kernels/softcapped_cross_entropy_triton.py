@@ -9,7 +9,6 @@ N positions, C positions of a chunk, D model width, V vocabulary.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -20,7 +19,6 @@ import triton.language as tl
 
 CHUNK_BYTES = 256 << 20
 """Of logits in memory at once."""
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 Tensor = torch.Tensor
 
 

@@ -22,7 +22,7 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 inside = pytest.mark.skipif(not INTERPRETED, reason="runs in the process that test_in_the_interpreter starts")
 outside = pytest.mark.skipif(INTERPRETED, reason="already in the interpreter")
 
-OPS = ("softcapped_cross_entropy", "mlp_activation")
+OPS = ("softcapped_cross_entropy", "mlp_activation", "rms_norm", "rotary_qk_norm", "symmetric_product")
 
 
 def parts(name: str) -> tuple[Any, Any]:
