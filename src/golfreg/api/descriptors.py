@@ -51,20 +51,24 @@ class Component:
 class Architecture(Component):
     """A model. ``defaults`` are settings that a named pattern of another architecture fixes.
 
-    ``ops``: names of ops that it computes itself unless its build context has a kernel for them.
+    ``inline_ops``: names of ops that it computes itself unless its build context has a kernel for them.
     """
 
     kind = "architecture"
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    ops: tuple[str, ...] = ()
+    inline_ops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mixer(Component):
-    """A sequence-mixing layer. ``ops``: names of the ops it calls through its build context."""
+    """A sequence-mixing layer. ``ops``: names of the ops it calls through its build context.
+
+    ``inline_ops``: of those that it computes itself unless the context has a kernel for them.
+    """
 
     kind = "mixer"
     ops: tuple[str, ...] = ()
+    inline_ops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from golfreg.api import Architecture, Codec, Corpus, Kernel, Mixer, Observer, Op
 GOLFREG_API = 1
 
 _HYBRID = "golfreg.builtin.architectures.hybrid:hybrid"
-_HYBRID_OPS = ("mlp_activation",)
+_HYBRID_OPS = ("mlp_activation", "rms_norm")
 _OPS = {
     "softcapped_cross_entropy": "head, softcap and cross entropy of the next token, summed",
     "mlp_activation": "squared ReLU, leaky or not",
@@ -31,19 +31,21 @@ _KERNELS = {
 
 @hookimpl
 def golfreg_architectures() -> Iterator[Architecture]:
-    yield Architecture(name="hybrid", summary="mixers and MLPs stacked by a pattern", target=_HYBRID, ops=_HYBRID_OPS)
+    yield Architecture(
+        name="hybrid", summary="mixers and MLPs stacked by a pattern", target=_HYBRID, inline_ops=_HYBRID_OPS
+    )
     yield Architecture(
         name="transformer",
         summary="the challenge's baseline: 9 layers of attention, U-Net skips, relu^2 MLP",
         target=_HYBRID,
-        ops=_HYBRID_OPS,
+        inline_ops=_HYBRID_OPS,
         defaults={"mixer": "attention"},
     )
     yield Architecture(
         name="mamba3",
         summary="Mamba-3 SISO layers; attention where `attention_layers` says",
         target=_HYBRID,
-        ops=_HYBRID_OPS,
+        inline_ops=_HYBRID_OPS,
         defaults={"mixer": "mamba3", "n_layers": 7},
     )
 
@@ -54,6 +56,7 @@ def golfreg_mixers() -> Iterator[Mixer]:
         name="attention",
         summary="causal grouped-query attention with RoPE, QK norm and gain",
         target="golfreg.builtin.mixers.attention:attention",
+        inline_ops=("rotary_qk_norm",),
     )
     yield Mixer(
         name="mamba3",

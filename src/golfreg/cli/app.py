@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from golfreg.cli import bench, data, doctor, inspect, kernels, leaderboard, plugins, run, score
+from golfreg.cli import bench, data, doctor, inspect, kernels, leaderboard, plugins, recipes, run, score
 
 app = typer.Typer(
     name="golfreg",
@@ -37,6 +37,7 @@ def _options(
 
 
 app.command("run")(run.run)
+app.command("recipes")(recipes.recipes)
 app.command("score")(score.score)
 app.command("inspect")(inspect.inspect)
 app.command("doctor")(doctor.doctor)

@@ -85,7 +85,8 @@ def make_plan(loaded: Loaded) -> Planned:
         ops.update({op: plain_choice(resolve("op", op)) for op in mixer.descriptor.ops})  # type: ignore[attr-defined]
     warnings = unused_tables(loaded, set(mixers)) + unused_observers(loaded)
     static = static_arguments((chosen.load(), chosen.make_config()) for chosen in mixers.values())
-    own: dict[str, list[dict[str, Any]]] = {op: [] for op in getattr(architecture.descriptor, "ops", ())}
+    described = [architecture.descriptor, *(resolve("mixer", name).descriptor for name in mixers)]
+    own: dict[str, list[dict[str, Any]]] = {op: [] for d in described for op in getattr(d, "inline_ops", ())}
     own |= static_arguments([(target, config)])
     kernels, train_kernels = choose_all(
         {op: static.get(op, []) for op in ops}, own, spec.components.kernel, device, dtype

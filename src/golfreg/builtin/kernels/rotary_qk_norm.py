@@ -29,11 +29,10 @@ def reference(
     """
     R = cos_TR.shape[-1]
     x_BTHE = F.rms_norm(x_BTHE, x_BTHE.shape[-1:], eps=eps or None)
-    if gain_H is not None:
-        x_BTHE = x_BTHE * gain_H.to(x_BTHE.dtype).unsqueeze(-1)
     cos_T1R, sin_T1R = (a.to(x_BTHE.dtype).unsqueeze(1) for a in (cos_TR, sin_TR))
     first, second, rest = x_BTHE[..., :R], x_BTHE[..., R : 2 * R], x_BTHE[..., 2 * R :]
-    return torch.cat((first * cos_T1R + second * sin_T1R, second * cos_T1R - first * sin_T1R, rest), dim=-1)
+    y_BTHE = torch.cat((first * cos_T1R + second * sin_T1R, second * cos_T1R - first * sin_T1R, rest), dim=-1)
+    return y_BTHE if gain_H is None else y_BTHE * gain_H.to(y_BTHE.dtype).unsqueeze(-1)
 
 
 class RotaryQkNorm:
