@@ -27,6 +27,11 @@ from golfreg.runner.kernels import choose_all, plain_choice
 from golfreg.runner.observing import check_observers, unused_observers
 from golfreg.runner.settings import component_settings, unused_tables
 from golfreg.score.windows import parse_windows
+from golfreg.train.orthogonalize import COEFFICIENTS
+from golfreg.train.schedule import check_shapes
+
+MOST_PROCESSES = 8
+"""That train together: the GPUs of one host."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ def make_plan(loaded: Loaded) -> Planned:
     check_ranges(spec)
     check_observers(loaded)
     device, dtype = resolve_device(spec.train.device, spec.train.dtype)
+    check_gpus(device, spec.train.nproc)
 
     architecture = resolve("architecture", spec.components.architecture)
     chosen_architecture = choose(loaded, architecture, origins, "architecture.")
@@ -180,6 +186,15 @@ def resolve_device(device: str, dtype: str) -> tuple[str, str]:
     return device, ("bfloat16" if device == "cuda" else "float32") if dtype == "auto" else dtype
 
 
+def check_gpus(device: str, processes: int) -> None:
+    """EnvironmentFault if there are fewer GPUs than processes that train on one."""
+    if device == "cuda" and processes > torch.cuda.device_count():
+        raise EnvironmentFault(
+            f"`train.nproc = {processes}`, but torch finds {torch.cuda.device_count()} GPUs",
+            f"train with `--nproc {torch.cuda.device_count()}`: the same recipe, in more micro-batches",
+        )
+
+
 def resolve_switch(key: str, value: str, automatic: bool) -> bool:
     """``on``, ``off`` or ``auto``."""
     if value not in ("on", "off", "auto"):
@@ -193,6 +208,7 @@ def check_ranges(spec: RunSpec) -> None:
     at_least_one = {
         "train.sequence_length": train.sequence_length,
         "train.batch_tokens": train.batch_tokens,
+        "train.nproc": train.nproc,
         "train.muon_iterations": train.muon_iterations,
         "score.batch_tokens": score.batch_tokens,
         "data.tokenizer_train_bytes": data.tokenizer_train_bytes,
@@ -208,14 +224,14 @@ def check_ranges(spec: RunSpec) -> None:
     for key in ("muon_momentum", "muon_momentum_start", "ema_decay", "adam_beta1", "adam_beta2"):
         if getattr(train, key) >= 1:
             raise ConfigError(f"`train.{key} = {getattr(train, key)}` is out of range", "it is below 1")
+    if train.nproc > MOST_PROCESSES:
+        raise ConfigError(f"`train.nproc = {train.nproc}` is out of range", f"it is at most {MOST_PROCESSES}")
     if train.warmdown_fraction > 1:
         raise ConfigError(f"`train.warmdown_fraction = {train.warmdown_fraction}` is out of range", "it is at most 1")
-    micro = train.micro_batch_tokens or train.batch_tokens
-    if train.batch_tokens % train.sequence_length or train.batch_tokens % micro or micro % train.sequence_length:
+    check_shapes(train)
+    if train.muon_coefficients not in COEFFICIENTS:
         raise ConfigError(
-            f"a step of {train.batch_tokens} tokens in micro-batches of {micro} has no whole windows"
-            f" of {train.sequence_length}",
-            "`batch_tokens` is a multiple of `micro_batch_tokens`, and that of `sequence_length`",
+            f"`train.muon_coefficients = {train.muon_coefficients}` is not known", f"it is {' or '.join(COEFFICIENTS)}"
         )
     if train.order not in ("shuffled", "sequential"):
         raise ConfigError(f"`train.order = {train.order}` is not known", "it is `shuffled` or `sequential`")
