@@ -35,7 +35,8 @@ def run(
     kernel: Annotated[
         str | None,
         typer.Option(
-            help="Kernel by name; `auto` takes the fastest that fits.", autocompletion=complete.components("kernel")
+            help="Kernel by name, or OP=NAME,OP=NAME; `auto` takes the fastest that fits.",
+            autocompletion=complete.components("kernel"),
         ),
     ] = None,
     recipe: Annotated[
@@ -45,6 +46,9 @@ def run(
         str | None, typer.Option(help="Ruleset whose limits hold.", autocompletion=complete.rulesets)
     ] = None,
     device: Annotated[str | None, typer.Option(help="`cpu`, `cuda` or `auto`.")] = None,
+    nproc: Annotated[
+        int | None, typer.Option(help="Processes that train together, each with a GPU. Under torchrun, its number.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Train this many steps instead of by the clock.")] = None,
     windows: Annotated[
         str | None, typer.Option(help="Scoring windows: `fixed`, `sliding:STRIDE` or `stateful[:CONTEXT]`.")
@@ -81,7 +85,10 @@ def run(
     """
     from golfreg.cli.show_plan import show_plan
     from golfreg.config.load import load_spec
+    from golfreg.config.torchrun import is_extra, under_torchrun
 
+    if is_extra(os.environ):
+        return
     out = Out(as_json)
     flags = {
         key: (flag, value)
@@ -95,6 +102,7 @@ def run(
             ("ruleset", "--ruleset", ruleset),
             ("train.device", "--device", device),
             ("train.steps", "--steps", steps),
+            ("train.nproc", *under_torchrun(os.environ, nproc)),
             ("score.windows", "--windows", windows),
             ("seed", "--seed", seed),
             ("observers", "--observer", observer or None),

@@ -51,7 +51,8 @@ def _plan_tables(out: Out, planned: Planned) -> None:
     plan = planned.plan
     chosen = [plan.architecture, *plan.mixers.values(), plan.quantizer, plan.codec, plan.corpus, *planned.observers]
     rows = [(c.kind, c.name, f"{c.distribution} {c.version}", c.reason or c.target) for c in chosen]
-    rows += [("kernel", f"{op}: {k.name}", f"{k.distribution} {k.version}", k.reason) for op, k in plan.kernels.items()]
+    kernels = (plan.kernels | plan.train_kernels).items()
+    rows += [("kernel", f"{op}: {k.name}", f"{k.distribution} {k.version}", k.reason) for op, k in kernels]
     out.table(("kind", "name", "from", "target or reason"), rows, "Components")
     out.table(("setting", "value", "origin"), planned.rows(), "Settings")
     limits = plan.limits

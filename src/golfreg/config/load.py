@@ -18,7 +18,14 @@ MAX_RECIPE_BYTES = 1_000_000
 MAX_EXTENDED = 4
 ENVIRONMENT_PREFIX = "GOLFREG_"
 OTHER_VARIABLES = frozenset(
-    {"GOLFREG_CACHE", "GOLFREG_RUNS", "GOLFREG_DISABLE_PLUGINS", "GOLFREG_STRICT_PLUGINS", "GOLFREG_WAIT_FOR_GO"}
+    {
+        "GOLFREG_CACHE",
+        "GOLFREG_RUNS",
+        "GOLFREG_DISABLE_PLUGINS",
+        "GOLFREG_STRICT_PLUGINS",
+        "GOLFREG_WAIT_FOR_GO",
+        "GOLFREG_RANK",
+    }
 )
 """Environment variables that are read elsewhere and are no settings of a run."""
 

@@ -134,6 +134,8 @@ class TrainFacts:
     final_loss: float
     interruptions: int = 0
     """How often training was resumed from a checkpoint."""
+    processes: int = 1
+    """That trained together, each on a GPU of its own where there was one."""
 
     def __post_init__(self) -> None:
         strict.not_negative(self)

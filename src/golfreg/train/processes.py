@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 VARIABLE = "GOLFREG_RANK"
 """``RANK/DIRECTORY`` in the environment of all processes but the first."""
 
+_ALL_GATHER = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor  # the first is new in torch 2.13
 _COMMANDS = frozenset({"step", "warm_up", "save", "load_file"})
 """Methods of ``Steps`` that rank 0 has the others call."""
 
@@ -120,7 +121,7 @@ class Processes(Group):
 
     def gather(self, mine: Tensor) -> tuple[Tensor, Callable[[], None]]:
         everything = mine.new_empty(self.size * mine.size(0), *mine.shape[1:])
-        work = dist.all_gather_into_tensor(everything, mine, async_op=True)
+        work = _ALL_GATHER(everything, mine, async_op=True)
         return everything, work.wait
 
     def align(self, tensors: Mapping[str, Tensor]) -> None:

@@ -7,8 +7,9 @@ Shape letters: B batch, T time, D model width, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -168,11 +169,12 @@ class Block(nn.Module):
     """A mixer and an MLP, each on the normalized residual stream."""
 
     mixer: Any
+    normalized: Callable[[torch.Tensor], torch.Tensor]
 
     def __init__(self, config: HybridConfig, layer: int, mixer: nn.Module) -> None:
         super().__init__()
         d = config.d_model
-        self.mixer = mixer
+        self.mixer, self.normalized = mixer, normalized
         self.mlp = Mlp(config) if config.mlp_width else None
         self.mixer_scale = nn.Parameter(torch.ones(d)) if config.layer_scales else None
         self.mlp_scale = nn.Parameter(torch.ones(d)) if config.layer_scales and config.mlp_width else None
@@ -203,7 +205,7 @@ class Block(nn.Module):
         return scaled(self.mlp_scale, self.mlp(self._read(x_BTD)))
 
     def _read(self, x_BTD: torch.Tensor) -> torch.Tensor:
-        return normalized(x_BTD) if self.read_scale == 1.0 else self.read_scale * normalized(x_BTD)
+        return self.normalized(x_BTD) if self.read_scale == 1.0 else self.read_scale * self.normalized(x_BTD)
 
 
 def normalized(x: torch.Tensor) -> torch.Tensor:
@@ -217,9 +219,11 @@ def scaled(scale: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:
 class Hybrid(nn.Module):
     """``features`` ends with the final norm, so ``head`` is one matrix product and the softcap."""
 
+    normalized: Callable[[torch.Tensor], torch.Tensor]
+
     def __init__(self, config: HybridConfig, context: BuildContext) -> None:
         super().__init__()
-        self.config, self.bos_id = config, context.bos_id
+        self.config, self.bos_id, self.normalized = config, context.bos_id, normalized
         self.mixer_targets = {name: mixer_of(name, context)[0] for name in config.pattern()}
         self.dtype: torch.dtype = getattr(torch, context.dtype)
         self.embedding = nn.Embedding(context.vocab_size, config.d_model)
@@ -227,6 +231,7 @@ class Hybrid(nn.Module):
         self.blocks = nn.ModuleList(
             Block(config, i, target.build(config.d_model, own, context)) for i, (target, own) in mixers
         )
+        self._compute_with(context.kernels)
         self.skip_scales = nn.Parameter(torch.ones(config.n_skips, config.d_model)) if config.n_skips else None
         smears = config.smear_channels
         self.smear_gate = nn.Parameter(torch.zeros(smears)) if smears else None
@@ -234,6 +239,17 @@ class Hybrid(nn.Module):
         self.lm_head = None if config.tie_embeddings else Linear(config.d_model, context.vocab_size, zero=True)
         if config.tie_embeddings:
             nn.init.normal_(self.embedding.weight, std=config.tied_embedding_std)
+
+    def _compute_with(self, kernels: Mapping[str, Callable[..., torch.Tensor]]) -> None:
+        """What has a kernel is computed by it, the rest in plain code."""
+        blocks = [cast(Block, block) for block in self.blocks]
+        if norm := kernels.get("rms_norm"):
+            self.normalized = partial(norm, eps=0.0)
+            for block in blocks:
+                block.normalized = self.normalized
+        if activation := kernels.get("mlp_activation"):
+            for mlp in (block.mlp for block in blocks if block.mlp is not None):
+                mlp.activation = partial(activation, kind=self.config.mlp_activation)
 
     def features(self, tokens_BT: torch.Tensor) -> torch.Tensor:
         return self._run(tokens_BT, None)[0]
@@ -264,7 +280,7 @@ class Hybrid(nn.Module):
         if self.smear_gate is not None:
             last = [x_BTD[:, -1:]]
             x_BTD = self._smeared(x_BTD, self._nothing(len(x_BTD)) if state is None else state[-1], starts_BT)
-        x0_BTD = normalized(x_BTD)
+        x0_BTD = self.normalized(x_BTD)
         lanes: tuple[torch.Tensor, ...] = (x0_BTD,)
         skips: list[torch.Tensor] = []
         order = self.config.order()
@@ -276,7 +292,7 @@ class Hybrid(nn.Module):
             lanes = block(lanes, x0_BTD, starts_BT, carried)
             if i < self.config.n_skips:
                 skips.append(lanes[0])
-        return normalized(lanes[0] if len(lanes) == 1 else (lanes[0] + lanes[1]) / 2), carried.after + last
+        return self.normalized(lanes[0] if len(lanes) == 1 else (lanes[0] + lanes[1]) / 2), carried.after + last
 
     def _nothing(self, n_batch: int) -> torch.Tensor:
         """The embedding before a stream's first."""
@@ -291,10 +307,13 @@ class Hybrid(nn.Module):
         shifted_BTD = torch.cat((before_B1D, x_BTD[:, :-1]), 1)
         return x_BTD + scaled(self.smear_scale, gate_BT.unsqueeze(-1) * shifted_BTD)
 
+    def head_parts(self) -> tuple[torch.Tensor, float]:
+        """The head's weight_VD and the softcap, for a loss that computes both."""
+        return (self.embedding if self.lm_head is None else self.lm_head).weight, self.config.logit_softcap
+
     def head(self, x_BTD: torch.Tensor) -> torch.Tensor:
-        weight_VD = self.embedding.weight if self.lm_head is None else self.lm_head.weight
+        weight_VD, cap = self.head_parts()
         logits_BTV = F.linear(x_BTD, weight_VD.to(x_BTD.dtype))
-        cap = self.config.logit_softcap
         return cap * torch.tanh(logits_BTV / cap) if cap else logits_BTV
 
     def forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:
@@ -330,6 +349,9 @@ class HybridArchitecture:
             inner = name.split(".", 2)[2] if name.startswith("blocks.") else name
             roles[name] = of_mixers.get(name) or fixed.get(inner) or Role("scalar")
         return roles
+
+    def static_arguments(self, config: HybridConfig) -> dict[str, Any]:
+        return {"mlp_activation": {"kind": config.mlp_activation}}
 
     def flops_per_token(self, config: HybridConfig, context: BuildContext) -> int:
         """6 per weight that multiplies activations (the head's too, not the embedding's lookup) and the mixers' own."""

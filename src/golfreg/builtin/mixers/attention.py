@@ -8,6 +8,7 @@ C positions kept from before, S = C + T, N = T / 128 blocks of positions.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +71,7 @@ class Attention(nn.Module):
 
     rope_E2: torch.Tensor
 
-    def __init__(self, d_model: int, config: AttentionConfig) -> None:
+    def __init__(self, d_model: int, config: AttentionConfig, rotary: Callable[..., torch.Tensor]) -> None:
         super().__init__()
         if d_model % (2 * config.n_heads):
             raise ConfigError(
@@ -96,12 +97,16 @@ class Attention(nn.Module):
         self.value_mix = nn.Parameter(torch.full((2,), 0.5)) if mixes else None
         rotating = 2 * max(1, int(config.rope_fraction * self.headdim / 2))
         channels = torch.arange(0, rotating, 2, dtype=torch.float32)
+        self.rotary = rotary
         self.register_buffer("rope_E2", 1.0 / config.rope_base ** (channels / rotating), persistent=False)
 
     def forward(
         self, x_BTD: torch.Tensor, starts_BT: torch.Tensor | None = None, first_BJTE: torch.Tensor | None = None
     ) -> Any:
-        q_BHTE, k_BJTE, v_BJTE, first_BJTE = self._project(x_BTD, first_BJTE)
+        q_BTHE, k_BTJE, v_BJTE, first_BJTE = self._project(x_BTD, first_BJTE)
+        cos, sin = self._angles(x_BTD.shape[1])
+        q_BHTE = self.rotary(q_BTHE, cos, sin, self.q_gain, eps=0.0).transpose(1, 2)
+        k_BJTE = self.rotary(k_BTJE, cos, sin, eps=0.0).transpose(1, 2)
         y_BTD = self._attend(x_BTD, q_BHTE, k_BJTE, v_BJTE, documents(starts_BT, self.headdim))
         return (y_BTD, first_BJTE) if self.passes_on else y_BTD
 
@@ -119,7 +124,8 @@ class Attention(nn.Module):
     ) -> Any:
         """``forward`` that also sees the positions that ``state`` keeps. RoPE is relative: they are counted from 0."""
         k_BJCE, v_BJCE, starts_BC, context = state
-        q_BHTE, k_BJTE, v_BJTE, first_BJTE = self._project(x_BTD, first_BJTE)
+        q_BTHE, k_BTJE, v_BJTE, first_BJTE = self._project(x_BTD, first_BJTE)
+        k_BJTE = F.rms_norm(k_BTJE, (self.headdim,)).transpose(1, 2)
         k_BJSE = torch.cat((k_BJCE.to(k_BJTE.dtype), k_BJTE), 2)
         v_BJSE = torch.cat((v_BJCE.to(v_BJTE.dtype), v_BJTE), 2)
         now_BT = starts_BT if starts_BT is not None else starts_BC.new_zeros(x_BTD.shape[:2])
@@ -127,22 +133,32 @@ class Attention(nn.Module):
         mask_B1TS = document_mask(starts_BS)[:, :, starts_BC.shape[1] :]
         first = max(0, starts_BS.shape[1] - context)
         after = k_BJSE[:, :, first:], v_BJSE[:, :, first:], starts_BS[:, first:], context
+        cos, sin = self._angles(k_BJSE.shape[2])
+        own = slice(k_BJSE.shape[2] - x_BTD.shape[1], None)
+        q_BHTE = self.rotary(q_BTHE, cos[own], sin[own], self.q_gain, eps=0.0).transpose(1, 2)
+        k_BJSE = rotate(k_BJSE, cos.to(k_BJSE.dtype), sin.to(k_BJSE.dtype))
         y_BTD = self._attend(x_BTD, q_BHTE, k_BJSE, v_BJSE, mask_B1TS)
         return (y_BTD, after, first_BJTE) if self.passes_on else (y_BTD, after)
 
     def _project(
         self, x_BTD: torch.Tensor, first_BJTE: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Queries, keys (both normalized) and values of each head, and the values of the first layer."""
+        """Queries q_BTHE and keys k_BTJE as projected, values v_BJTE, and the values of the first layer."""
         n_batch, length, _ = x_BTD.shape
-        q_BHTE = self.q_proj(x_BTD).view(n_batch, length, self.n_heads, self.headdim).transpose(1, 2)
-        k_BJTE = self.k_proj(x_BTD).view(n_batch, length, self.n_kv_heads, self.headdim).transpose(1, 2)
+        q_BTHE = self.q_proj(x_BTD).view(n_batch, length, self.n_heads, self.headdim)
+        k_BTJE = self.k_proj(x_BTD).view(n_batch, length, self.n_kv_heads, self.headdim)
         v_BJTE = self.v_proj(x_BTD).view(n_batch, length, self.n_kv_heads, self.headdim).transpose(1, 2)
         first_BJTE = v_BJTE if first_BJTE is None else first_BJTE
         if self.value_mix is not None:
             of_own, of_first = self.value_mix.to(v_BJTE.dtype)
             v_BJTE = of_own * v_BJTE + of_first * first_BJTE
-        return F.rms_norm(q_BHTE, (self.headdim,)), F.rms_norm(k_BJTE, (self.headdim,)), v_BJTE, first_BJTE
+        return q_BTHE, k_BTJE, v_BJTE, first_BJTE
+
+    def _angles(self, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosine and sine of RoPE's angles, float32 [T, R]."""
+        positions = torch.arange(length, device=self.rope_E2.device, dtype=torch.float32)
+        angle_TR = torch.outer(positions, self.rope_E2)
+        return angle_TR.cos(), angle_TR.sin()
 
     def _attend(
         self,
@@ -154,11 +170,7 @@ class Attention(nn.Module):
     ) -> torch.Tensor:
         """The queries are of the last T of the S positions. Without a mask T = S, and all is causal."""
         length, reach = q_BHTE.shape[2], k_BJSE.shape[2]
-        angle_SE2 = torch.outer(torch.arange(reach, device=q_BHTE.device, dtype=torch.float32), self.rope_E2)
-        cos, sin = angle_SE2.cos().to(q_BHTE.dtype), angle_SE2.sin().to(q_BHTE.dtype)
-        q_BHTE = rotate(q_BHTE, cos[reach - length :], sin[reach - length :])
-        q_BHTE = q_BHTE * self.q_gain.to(q_BHTE.dtype).view(-1, 1, 1)
-        y_BHTE = attend(q_BHTE, rotate(k_BJSE, cos, sin), v_BJSE, mask)
+        y_BHTE = attend(q_BHTE, k_BJSE, v_BJSE, mask)
         if self.exclusive:
             own_BJ1TE = F.normalize(v_BJSE[:, :, reach - length :].float(), dim=-1).to(y_BHTE.dtype).unsqueeze(2)
             y_BJGTE = y_BHTE.unflatten(1, (self.n_kv_heads, -1))
@@ -167,6 +179,15 @@ class Attention(nn.Module):
             gate_BTH = 2 * F.linear(x_BTD[..., : self.gate.shape[1]], self.gate.to(x_BTD.dtype)).sigmoid()
             y_BHTE = y_BHTE * gate_BTH.transpose(1, 2).unsqueeze(-1)
         return self.out_proj(y_BHTE.transpose(1, 2).flatten(2))
+
+
+def normed_and_rotated(
+    x_BTHE: torch.Tensor, cos_TR: torch.Tensor, sin_TR: torch.Tensor, gain_H: torch.Tensor | None = None, *, eps: float
+) -> torch.Tensor:
+    """The op ``rotary_qk_norm`` in plain code: what is used where no kernel was chosen."""
+    x_BTHE = F.rms_norm(x_BTHE, x_BTHE.shape[-1:], eps=eps or None)
+    x_BTHE = rotate(x_BTHE, *(a.to(x_BTHE.dtype).unsqueeze(1) for a in (cos_TR, sin_TR)))
+    return x_BTHE if gain_H is None else x_BTHE * gain_H.to(x_BTHE.dtype).unsqueeze(-1)
 
 
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
@@ -237,7 +258,7 @@ class AttentionMixer:
     Config = AttentionConfig
 
     def build(self, d_model: int, config: AttentionConfig, context: BuildContext) -> Attention:
-        return Attention(d_model, config)
+        return Attention(d_model, config, context.kernels.get("rotary_qk_norm", normed_and_rotated))
 
     def roles(self, mixer: nn.Module) -> dict[str, Role]:
         return {
