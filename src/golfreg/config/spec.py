@@ -100,6 +100,8 @@ class TrainSettings:
     itself; ``random``. Never the validation data."""
     fake_quant_fraction: float = 0.0
     """Last part of the run in which every matrix is used as the quantizer would give it back; 0: none."""
+    fake_quant_skip: str = ""
+    """Parameters that are not: names with ``*``, separated by commas, such as ``blocks.*.mixer.in_proj.weight``."""
 
 
 @dataclass(frozen=True)

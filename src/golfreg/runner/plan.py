@@ -31,6 +31,7 @@ from golfreg.runner.settings import component_settings, unused_tables
 from golfreg.score.windows import parse_windows
 from golfreg.train.orthogonalize import COEFFICIENTS
 from golfreg.train.schedule import check_shapes
+from golfreg.train.stage import rounded_parameters
 
 MOST_PROCESSES = 8
 """That train together: the GPUs of one host."""
@@ -120,6 +121,8 @@ def make_plan(loaded: Loaded) -> Planned:
         )
     if spec.train.steps and spec.train.seconds:
         warnings.append("`train.seconds` has no effect: `train.steps` is set")
+    if spec.train.fake_quant_skip and not spec.train.fake_quant_fraction:
+        warnings.append("`train.fake_quant_skip` has no effect: `train.fake_quant_fraction` is 0")
     if spec.train.seconds > ruleset.limits.train_seconds:
         raise ConfigError(
             f"`train.seconds = {spec.train.seconds:g}` is over the {ruleset.limits.train_seconds:g} s"
@@ -158,6 +161,8 @@ def make_plan(loaded: Loaded) -> Planned:
     plan = replace(plan, spec_digest=digest(plan))
     tensors, flops = count(plan, target, config)
     parameters = sum(prod(shape) for shape, _ in tensors.values()) if tensors else None
+    if tensors:
+        rounded_parameters(tensors, spec.train.fake_quant_skip)
     observers = [
         choose(loaded, resolve("observer", name), origins, f"observer.{name}.", flat=False) for name in loaded.observers
     ]
