@@ -244,8 +244,9 @@ class Hybrid(nn.Module):
         """What has a kernel is computed by it, the rest in plain code."""
         blocks = [cast(Block, block) for block in self.blocks]
         if norm := kernels.get("rms_norm"):
-            for module in (self, *blocks):
-                module.normalized = partial(norm, eps=0.0)
+            self.normalized = partial(norm, eps=0.0)
+            for block in blocks:
+                block.normalized = self.normalized
         if activation := kernels.get("mlp_activation"):
             for mlp in (block.mlp for block in blocks if block.mlp is not None):
                 mlp.activation = partial(activation, kind=self.config.mlp_activation)
