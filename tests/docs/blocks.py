@@ -28,6 +28,9 @@ NOT_RUN = {
     "training.md": "minutes, or several GPUs; tests/contracts/test_several_processes.py, tests/unit/train",
     "benchmarks.md": "minutes on two cores, or a GPU",
     "benchmarks_mamba3.md": "a GPU",
+    "kernels.md golfreg run": "minutes on two cores, or a GPU",
+    "kernels.md golfreg bench": "minutes on two cores, or a GPU; tests/unit/cli/test_bench_kernels.py",
+    "kernels.md golfreg kernels inspect mamba3_siso": "compiles for half a minute; tests/unit/kernels/test_inspect.py",
     "leaderboard.md": "imports a clone of the challenge's repository; tests/unit/leaderboard/challenge",
     "index.md make run": "trains for 90 seconds what the tutorial trains for less; README.md",
 }
