@@ -87,7 +87,12 @@ def points(
                 )  # fmt: skip
         for value, text in lines:
             axes.axvline(value, color=palette.muted, linewidth=1.0, dashes=(4, 3), zorder=1)
-            axes.text(value, -0.62, f" {text}", color=palette.muted, fontsize=FONT - 1, va="bottom")
+            low, high = axes.get_xlim()
+            right = value > (low + high) / 2
+            axes.text(
+                value, -0.66, f"{text} " if right else f" {text}", color=palette.muted, fontsize=FONT - 1, va="bottom",
+                ha="right" if right else "left",
+            )  # fmt: skip
         _rows(sheet, [row for row, _ in rows])
         _across(sheet, axis)
         _legend(sheet, [*enumerate(series)] if len(series) > 1 else [])
