@@ -178,8 +178,8 @@ def _bits(page: Report, numbers: Numbers, results: dict[str, Any]) -> None:
     page.add(
         "## Bits a parameter, each role coded alone",
         "Scales are included. \"Ideal\" is the order-0 entropy of each section. Means over the hybrids' seeds. A codec "
-        "that models rows or columns, or finds repetitions, can be below the ideal; a group of few parameters pays for what the "
-        "codec has to learn.",
+        "that models rows or columns, or finds repetitions, can be below the ideal; a group of few parameters pays for "
+        "what the codec has to learn.",
     )  # fmt: skip
     for bits in numbers.config.bits:
         rows = []
@@ -308,7 +308,8 @@ def _accounting(page: Report, numbers: Numbers, results: dict[str, Any]) -> None
         "The published table has 25.32 to 15.08 for five state-space layers and two of attention, and 26.21 to 17.98 "
         "for six and one: 2.90 over 0.89. But 15.08 is in MiB and after pruning; the other row's unit and pruning are "
         "not said, and an earlier scale floor of 1/127 is said to have added 1.4 MiB. Its next row (27.38 to 18.24) "
-        "adds 0.22 for each uncompressed byte. Below, the same division with the bytes measured here, and with each error.",
+        "adds 0.22 for each uncompressed byte. Below, the same division with the bytes measured here, and with each "
+        "error.",
         table(("accounting", "compressed bytes added for each uncompressed byte"), rows),
         points(
             "accounting", "Compressed bytes that a swap adds for each uncompressed byte, with each accounting error.",

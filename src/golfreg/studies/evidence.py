@@ -21,6 +21,8 @@ STANDS, FALLS, OPEN = "stands", "does not stand", "not decided"
 LEVEL = 0.95
 RESAMPLES = 2000
 _SEED = 20260503
+_DRAWN = 1 << 20
+"""Documents drawn at once."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,11 @@ def over_documents(differences: Sequence[np.ndarray], document_bytes: np.ndarray
     if count < 20:
         return Estimate(value, count=count, why=f"{count} documents are too few to draw from: 20 or more are needed")
     draw = np.random.default_rng(_SEED)
-    found = np.empty(RESAMPLES)
-    for i in range(RESAMPLES):
-        chosen = draw.integers(0, count, count)
-        found[i] = factor * nats[chosen].sum() / max(document_bytes[chosen].sum(), 1)
-    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    found: list[np.ndarray] = []
+    while (left := RESAMPLES - sum(map(len, found))) > 0:
+        chosen = draw.integers(0, count, (min(left, max(1, _DRAWN // count)), count))
+        found.append(factor * nats[chosen].sum(1) / np.maximum(document_bytes[chosen].sum(1), 1))
+    low, high = np.quantile(np.concatenate(found), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(value, float(low), float(high), count)
 
 

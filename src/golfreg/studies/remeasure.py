@@ -80,9 +80,17 @@ def packed(place: Workplace, checkpoint: Checkpoint, variant: Variant) -> dict[s
     return place.cell(what, {"what": "packed", **variant.inputs(checkpoint)}, measure)
 
 
-def scored(place: Workplace, checkpoint: Checkpoint, variant: Variant, length: int = 0) -> Scored:
-    """The variant's score with windows of ``length`` tokens (0: the run's); its documents are kept beside the cell."""
-    inputs = {"what": "scored", "length": length, **variant.inputs(checkpoint), **_score_inputs(checkpoint.plan)}
+def scored(
+    place: Workplace, checkpoint: Checkpoint, variant: Variant, length: int = 0, windows: str = ""
+) -> Scored:  # fmt: skip
+    """The variant's score; its documents are kept beside the cell.
+
+    ``length``: tokens of a window, and ``windows``: ``fixed`` and so on; 0 and empty: the run's.
+    """
+    settings = checkpoint.plan.spec.score
+    length = length or settings.sequence_length or checkpoint.plan.spec.train.sequence_length
+    score = {**_score_inputs(checkpoint.plan), "windows": windows or settings.windows, "sequence_length": length}
+    inputs = {"what": "scored", **variant.inputs(checkpoint), **score}
     documents = place.cell_path(inputs).with_suffix(".safetensors")
     if not documents.exists():
         place.cell_path(inputs).unlink(missing_ok=True)
@@ -90,10 +98,10 @@ def scored(place: Workplace, checkpoint: Checkpoint, variant: Variant, length: i
     def measure() -> dict[str, Any]:
         run_dir = run_stages(place, checkpoint, variant, ("quantize", "pack"))
         documents.parent.mkdir(parents=True, exist_ok=True)
-        return _score(run_dir / ARTIFACT, checkpoint.plan, length, documents, lambda text: place.tell(
+        return _score(run_dir / ARTIFACT, checkpoint.plan, length, score["windows"], documents, lambda text: place.tell(
             place.done, place.total, f"{what}: {text}"))  # fmt: skip
 
-    what = f"{checkpoint.name}: score at {length or checkpoint.plan.spec.train.sequence_length}"
+    what = f"{checkpoint.name}: score at {length}"
     found = place.cell(what, inputs, measure)
     from safetensors.numpy import load_file
 
@@ -192,21 +200,22 @@ def _version(kind: str, name: str) -> str:
 def _score_inputs(plan: Plan) -> dict[str, Any]:
     score = plan.spec.score
     return {
-        "windows": score.windows, "sequence_length": score.sequence_length, "documents": score.documents,
+        "documents": score.documents,
         "corpus": [plan.corpus.name, plan.corpus.argument or ""], "tokenizer": plan.spec.data.tokenizer,
         "validation_tokens": plan.spec.data.validation_tokens,
     }  # fmt: skip
 
 
-def _score(artifact: Path, plan: Plan, length: int, documents: Path, say: Callable[[str], None]) -> dict[str, Any]:
+def _score(
+    artifact: Path, plan: Plan, length: int, windows: str, documents: Path, say: Callable[[str], None]
+) -> dict[str, Any]:  # fmt: skip
     from golfreg.score.start import score_artifact
     from golfreg.score.task import Task
 
     settings = plan.spec.score
-    length = length or settings.sequence_length or plan.spec.train.sequence_length
     task = Task(
         artifact=str(artifact.absolute()), dataset=str(plan.dataset_dir.absolute()), scratch="", parent=0, events=0,
-        device=plan.device, dtype=plan.dtype, threads=plan.threads, windows=settings.windows, sequence_length=length,
+        device=plan.device, dtype=plan.dtype, threads=plan.threads, windows=windows, sequence_length=length,
         batch_tokens=max(settings.batch_tokens, length), documents=settings.documents, probes=settings.probes,
     )  # fmt: skip
     result = score_artifact(
