@@ -92,8 +92,7 @@ def scored(
     score = {**_score_inputs(checkpoint.plan), "windows": windows or settings.windows, "sequence_length": length}
     inputs = {"what": "scored", **variant.inputs(checkpoint), **score}
     documents = place.cell_path(inputs).with_suffix(".safetensors")
-    if not documents.exists():
-        place.cell_path(inputs).unlink(missing_ok=True)
+    place.forget_unless(inputs, lambda found: documents.exists())
 
     def measure() -> dict[str, Any]:
         run_dir = run_stages(place, checkpoint, variant, ("quantize", "pack"))

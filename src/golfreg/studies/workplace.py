@@ -60,6 +60,12 @@ class Workplace:
     def cell_path(self, inputs: Mapping[str, Any]) -> Path:
         return self.out / "cells" / f"{digest_of(inputs)}.json"
 
+    def forget_unless(self, inputs: Mapping[str, Any], whole: Callable[[dict[str, Any]], bool]) -> None:
+        """Drop a cell that is not ``whole``: its files are gone."""
+        found = _read(self.cell_path(inputs))
+        if found is not None and not whole(found):
+            self.cell_path(inputs).unlink(missing_ok=True)
+
     def cells(
         self, wanted: Sequence[tuple[str, Mapping[str, Any], Callable[[], dict[str, Any]]]]
     ) -> list[dict[str, Any]]:
