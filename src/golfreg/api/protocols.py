@@ -78,6 +78,14 @@ class QuantizerTarget(Protocol):
 
     ``needs``: names of statistics that golfreg gathers on the training clock. Known:
     ``input_second_moment`` (for each matrix W[rows, cols] the mean of x x^T, [cols, cols]).
+
+    It may also have ``fake_quant(weight, role, config) -> weight``: what decoding would give back for a
+    weight, from the weight alone, with a gradient (straight through, as a rule). Then it takes part in
+    training: with ``train.fake_quant_fraction`` the model is used with such weights, every parameter of two
+    or more dimensions, in the last part of the run. It is compiled, so it makes no decision by value.
+
+    If its ``Config`` names roles or row groups (``golfreg.api.overrides``), ``check_roles(roles)`` of the
+    config is called while planning, and raises ``ConfigError`` for one that the model does not have.
     """
 
     Config: type

@@ -84,11 +84,13 @@ class Budget:
     """What a quantizer may spend.
 
     ``cap_bytes``: of the whole artifact. ``pack_bytes``: packs a list of sections with the run's
-    codec and returns the bytes that the artifact would have, code included.
+    codec and returns the bytes that the artifact would have, code included. ``device``: where it may
+    compute, as torch names it; weights and statistics come on the CPU.
     """
 
     cap_bytes: int
     pack_bytes: Callable[[list[Section]], int]
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,12 @@ def golfreg_quantizers() -> Iterator[Quantizer]:
         target=target,
         defaults={"bits": 6, "embedding_bits": 8},
     )
+    yield Quantizer(
+        name="gptq",
+        summary="integers per row, each column's error made up for by later ones (GPTQ), int8 embeddings",
+        target="golfreg.builtin.quantizers.gptq:gptq",
+        defaults={"bits": 6, "embedding_bits": 8},
+    )
     yield Quantizer(name="none", summary="bfloat16, for debugging", target="golfreg.builtin.quantizers.none:none")
 
 

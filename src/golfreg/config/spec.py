@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SPEC_SCHEMA = 1
+CALIBRATION_SOURCES = ("train", "generated", "random")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ class TrainSettings:
     compile: str = "auto"
     """``on``, ``off``; ``auto`` is on with a GPU."""
     threads: int = 0
-    """CPU threads; 0: one a core that this process may use."""
+    """CPU threads of all processes together; 0: one a core that this process may use."""
+    nproc: int = 1
+    """Processes that train together on one host, each with a GPU of its own; they share each step's tokens."""
     seconds: float = 0.0
     """Training clock, calibration included; 0: the ruleset's limit. Ignored when ``steps`` is set."""
     steps: int = 0
@@ -54,7 +57,11 @@ class TrainSettings:
     sequence_length: int = 256
     batch_tokens: int = 4096
     micro_batch_tokens: int = 0
-    """Tokens of one forward and backward; 0: all of the step's."""
+    """Tokens of one forward and backward; 0: all that a process has of the step's."""
+    sequence_length_schedule: str = ""
+    """Shorter windows at first: ``512:0.3 1024:0.6`` is 512 until 30 % of the run, then 1024 until 60 %."""
+    batch_tokens_schedule: str = ""
+    """Smaller steps at first, in the same way: ``65536:0.2``."""
     order: str = "shuffled"
     """Windows of the corpus in a new order each epoch; ``sequential``: as they stand there, as in the challenge."""
     matrix_lr: float = 0.02
@@ -67,6 +74,12 @@ class TrainSettings:
     muon_momentum_start: float = 0.85
     muon_momentum_steps: int = 300
     muon_iterations: int = 5
+    muon_coefficients: str = "quintic"
+    """``quintic``: one polynomial for all iterations; ``polar_express``: one for each (arXiv 2505.16932)."""
+    muon_equal_rows: bool = False
+    """Rows of the momentum are scaled to one length before they are orthogonalized (MuonEq-R)."""
+    muon_row_groups: bool = False
+    """Row groups of a fused matrix, as its role names them, are orthogonalized one by one."""
     warmup_steps: int = 10
     warmdown_fraction: float = 0.4
     """Last part of the run in which the learning rate falls linearly to zero."""
@@ -80,6 +93,11 @@ class TrainSettings:
     calibration_reserve_seconds: float = 0.0
     """Kept free of training at the end, for calibration; used when the quantizer needs statistics."""
     calibration_tokens: int = 65_536
+    calibration_source: str = "train"
+    """Tokens that statistics are gathered from: ``train``, the training data; ``generated``, drawn from the model
+    itself; ``random``. Never the validation data."""
+    fake_quant_fraction: float = 0.0
+    """Last part of the run in which every matrix is used as the quantizer would give it back; 0: none."""
 
 
 @dataclass(frozen=True)

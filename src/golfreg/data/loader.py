@@ -51,15 +51,20 @@ class Loader:
     def next(self) -> tuple[np.ndarray, np.ndarray]:
         """The next batch: (inputs_BT, targets_BT), int64."""
         rows, length = self._shape
-        if self._seed is None:
-            wide = self._from(self.position % len(self._stream), rows * length + 1)
-            batch = wide[:-1].reshape(self._shape), wide[1:].reshape(self._shape)
-        else:
-            first = self.position // length
-            windows = np.stack([self._from(self._start(first + row), length + 1) for row in range(rows)])
-            batch = np.ascontiguousarray(windows[:, :-1]), np.ascontiguousarray(windows[:, 1:])
+        batch = self.read(self.position, rows * length)
         self.position += rows * length
         return batch
+
+    def read(self, position: int, tokens: int) -> tuple[np.ndarray, np.ndarray]:
+        """(inputs_BT, targets_BT) of so many tokens from a position on; ``self.position`` stays as it is."""
+        length = self._shape[1]
+        rows = tokens // length
+        if self._seed is None:
+            wide = self._from(position % len(self._stream), rows * length + 1)
+            return wide[:-1].reshape(rows, length), wide[1:].reshape(rows, length)
+        first = position // length
+        windows = np.stack([self._from(self._start(first + row), length + 1) for row in range(rows)])
+        return np.ascontiguousarray(windows[:, :-1]), np.ascontiguousarray(windows[:, 1:])
 
     def _from(self, start: int, count: int) -> np.ndarray:
         """``count`` tokens from ``start`` on, going on at the stream's start after its end."""

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from golfreg.api.errors import ConfigError, EnvironmentFault
+from golfreg.api.errors import ConfigError, EnvironmentFault, nearest
 from golfreg.config.load import Loaded
 from golfreg.config.plan import Chosen, Limits, Plan, plan_to_dict
-from golfreg.config.spec import RunSpec
+from golfreg.config.spec import CALIBRATION_SOURCES, RunSpec, TrainSettings
 from golfreg.data.cache import dataset_dir_for, fetched_state
 from golfreg.data.dataset import open_dataset
 from golfreg.data.tokenizers import ByteTokenizer, read_tokenizer, sentencepiece_size
@@ -114,6 +114,7 @@ def make_plan(loaded: Loaded) -> Planned:
             "choose another ruleset with `--ruleset`",
         )
     chosen_quantizer = choose(loaded, quantizer, origins, "quantizer.")
+    warnings += check_quantization(spec.train, chosen_quantizer.name, load(quantizer))
     plan = Plan(
         spec=spec,
         spec_digest="",
@@ -242,8 +243,9 @@ def check_ranges(spec: RunSpec) -> None:
     for key in ("muon_momentum", "muon_momentum_start", "ema_decay", "adam_beta1", "adam_beta2"):
         if getattr(train, key) >= 1:
             raise ConfigError(f"`train.{key} = {getattr(train, key)}` is out of range", "it is below 1")
-    if train.warmdown_fraction > 1:
-        raise ConfigError(f"`train.warmdown_fraction = {train.warmdown_fraction}` is out of range", "it is at most 1")
+    for key in ("warmdown_fraction", "fake_quant_fraction"):
+        if getattr(train, key) > 1:
+            raise ConfigError(f"`train.{key} = {getattr(train, key)}` is out of range", "it is at most 1")
     micro = train.micro_batch_tokens or train.batch_tokens
     if train.batch_tokens % train.sequence_length or train.batch_tokens % micro or micro % train.sequence_length:
         raise ConfigError(
@@ -253,9 +255,29 @@ def check_ranges(spec: RunSpec) -> None:
         )
     if train.order not in ("shuffled", "sequential"):
         raise ConfigError(f"`train.order = {train.order}` is not known", "it is `shuffled` or `sequential`")
+    if train.calibration_source not in CALIBRATION_SOURCES:
+        raise ConfigError(
+            f"`train.calibration_source = {train.calibration_source}` is not known",
+            nearest(train.calibration_source, CALIBRATION_SOURCES, "it is one of"),
+        )
     if score.documents not in ("isolated", "stream"):
         raise ConfigError(f"`score.documents = {score.documents}` is not known", "it is `isolated` or `stream`")
     parse_windows(score.windows, score.sequence_length or train.sequence_length)
+
+
+def check_quantization(train: TrainSettings, name: str, target: Any) -> list[str]:
+    """Warnings for settings of calibration and late quantization that have no effect with this quantizer.
+
+    ConfigError if it cannot take part in training.
+    """
+    if train.fake_quant_fraction and not callable(getattr(target, "fake_quant", None)):
+        raise ConfigError(
+            f"`train.fake_quant_fraction = {train.fake_quant_fraction}`: quantizer `{name}` has no `fake_quant`",
+            "choose `gptq` or `int6`, or set it to 0",
+        )
+    if train.calibration_source != TrainSettings.calibration_source and not target.needs:
+        return [f"`train.calibration_source` has no effect: quantizer `{name}` needs no statistics"]
+    return []
 
 
 def check_argument(corpus: Registered, argument: str | None) -> None:
@@ -294,20 +316,28 @@ def vocabulary(plan: Plan) -> tuple[int, int | None] | None:
 
 
 def count(plan: Plan, target: Any, config: Any) -> tuple[int | None, int | None]:
-    """Parameters, and FLOPs per token, without allocating the weights."""
+    """Parameters, and FLOPs per token, without allocating the weights; None while the vocabulary is not known.
+
+    A quantizer's config that names roles (``check_roles``) is asked whether this model has them.
+    """
     known = vocabulary(plan)
-    if known is None:
-        return None, None
     with torch.device("meta"):
         model, context = build_model(
             plan.architecture,
             plan.mixers,
             plan.ops,
             plan.kernels,
-            vocab_size=known[0],
+            vocab_size=known[0] if known else ByteTokenizer.vocab_size,
             sequence_length=plan.spec.train.sequence_length,
-            bos_id=known[1],
+            bos_id=known[1] if known else None,
             device="meta",
             dtype=plan.dtype,
         )
+    if check_roles := getattr(plan.quantizer.make_config(), "check_roles", None):
+        try:
+            check_roles(target.roles(model).values())
+        except ConfigError as error:
+            raise ConfigError(f"quantizer `{plan.quantizer.name}`: {error.message}", error.hint) from error
+    if known is None:
+        return None, None
     return sum(p.numel() for p in model.parameters()), target.flops_per_token(config, context)

@@ -1,7 +1,4 @@
-"""The training loop.
-
-B windows, T time, D model width, V vocabulary. ``tokens_BT`` predict ``targets_BT``, one to the right.
-"""
+"""The training loop: the clock, readings, checkpoints, signals. What a step is stands in ``golfreg.train.steps``."""
 
 from __future__ import annotations
 
@@ -11,23 +8,19 @@ import resource
 import signal
 import sys
 from collections import deque
-from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from golfreg.api.errors import AnswerIsNo, EnvironmentFault
+from golfreg.api.errors import AnswerIsNo, EnvironmentFault, GolfregError
 from golfreg.config.job import Job
 from golfreg.train.checkpoint import Checkpoints
 from golfreg.train.clock import Clock
 from golfreg.train.interrupt import Interrupted, Listening
-from golfreg.train.loss import Gradients
 from golfreg.train.metrics import Metrics, Readings
-from golfreg.train.schedule import Schedule
-from golfreg.train.state import TrainState
+from golfreg.train.steps import Steps
+from golfreg.train.throughput import Throughput
 
-_WARMUP_STEPS = 3
 _CAUTION = 1.25
 """A step is begun if this many times the slowest recent one still fits."""
 
@@ -35,18 +28,14 @@ _CAUTION = 1.25
 class Training:
     """One training stage: ``run`` trains, or goes on from the newest checkpoint.
 
-    ``seconds``: when the clock ends the run, if ``steps`` is 0. ``micro_batches``: batches that
-    ``state.batches`` gives for one step.
+    It runs in the first process only. ``throughput`` says how much of the device is used.
     """
 
-    def __init__(
-        self, job: Job, state: TrainState, gradients: Gradients, *, steps: int, seconds: float, micro_batches: int
-    ) -> None:
-        self.job, self.state, self.gradients = job, state, gradients
+    def __init__(self, job: Job, steps: Steps, throughput: Throughput | None = None) -> None:
+        self.job, self.steps, self.state, self.schedule = job, steps, steps.state, steps.schedule
         self.settings = job.plan.spec.train
         self.device = job.plan.device
-        self.micro_batches = micro_batches
-        self.schedule = Schedule(self.settings, steps, seconds)
+        self.throughput = throughput or Throughput(0, None)
         directory = job.run_dir / "train"
         try:
             directory.mkdir(exist_ok=True)
@@ -61,32 +50,44 @@ class Training:
         self.checkpoint_seconds = 0.0
         self.last_loss = math.nan
         self.compile_seconds = 0.0
-        self.parameters = list(state.model.parameters())
 
     def run(self) -> dict[str, Any]:
         """Train to the end; the stage's result.
 
         AnswerIsNo if the loss is no longer a number or no step fits the time, Interrupted on SIGINT and SIGTERM.
         """
-        with contextlib.closing(self.clock), Listening() as self.listening:
-            finished_seconds = self._resume()
-            with contextlib.closing(Metrics(self.job.run_dir / "metrics.jsonl", self.state.step)) as self.metrics:
-                if finished_seconds is None:
-                    if self.gradients.compiled or self.device == "cuda":
-                        self._warm_up()
-                    self._train()
-                    finished_seconds = self.clock.stop()
-                    self._checkpoint(finished=True)
-            return self._result(finished_seconds)
+        with contextlib.closing(self.clock), contextlib.closing(self.steps), Listening() as self.listening:
+            try:
+                finished_seconds = self._run()
+            except BaseException as error:
+                if isinstance(error, Exception) and not isinstance(error, GolfregError):
+                    self.steps.group.failed(error)
+                self.steps.group.close(well=False)
+                raise
+            result = self._result(finished_seconds)
+            self.steps.group.close(well=True)
+            return result
+
+    def _run(self) -> float:
+        """Train; what the clock shows at the end."""
+        finished_seconds = self._resume()
+        with contextlib.closing(Metrics(self.job.run_dir / "metrics.jsonl", self.state.step)) as self.metrics:
+            if finished_seconds is None:
+                if self.steps.gradients.compiled or self.device == "cuda":
+                    self._warm_up()
+                self._train()
+                finished_seconds = self.clock.stop()
+                self._checkpoint(finished=True)
+        return finished_seconds
 
     def _train(self) -> None:
         state, clock, schedule, every = self.state, self.clock, self.schedule, self.settings.checkpoint_steps
         checkpoint_due = clock.elapsed() + self.settings.checkpoint_seconds
         while self._another_step_fits():
             begun = clock.elapsed()
-            rate = schedule.rate(state.step, begun)
-            loss, norm = self._step(rate)
-            self.readings.push(self._describe(rate), loss, norm)
+            known = {"rate": round(schedule.rate(state.step, begun), 6), **self._shape(begun)}
+            loss, norm = self.steps.step(begun)
+            self.readings.push(self._describe(known), loss, norm)
             self._read(keep=self.readings.lag)
             self.step_seconds.append(clock.elapsed() - begun)
 
@@ -103,29 +104,6 @@ class Training:
                 hint="set a longer `train.seconds` or a smaller `train.batch_tokens`",
             )
 
-    def _step(self, rate: float) -> tuple[Tensor, Tensor]:
-        """One step: gradients, clipping, optimizers, average. Loss and gradient norm, on the device."""
-        state, settings = self.state, self.settings
-        loss = self.gradients(self._batches(), settings.batch_tokens)
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, settings.grad_clip or math.inf)
-        state.muon.step(rate, self.schedule.momentum(state.step))
-        state.adamw.step(rate, state.step + 1)
-        for parameter in self.parameters:
-            parameter.grad = None
-        state.step += 1
-        state.tokens += settings.batch_tokens
-        if state.average is not None:
-            state.average.update(state.step)
-        return loss, norm
-
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for _ in range(self.micro_batches):
-            tokens_BT, targets_BT = (torch.from_numpy(a) for a in self.state.batches.next())
-            if self.device == "cuda":
-                tokens_BT = tokens_BT.pin_memory().to("cuda", non_blocking=True)
-                targets_BT = targets_BT.pin_memory().to("cuda", non_blocking=True)
-            yield tokens_BT, targets_BT
-
     def _another_step_fits(self) -> bool:
         if self.schedule.steps:
             return self.state.step < self.schedule.steps
@@ -136,11 +114,18 @@ class Training:
         """Whether a checkpoint would not cost the run its last steps."""
         return bool(self.schedule.steps) or self.clock.elapsed() + 2 * self.checkpoint_seconds < self.schedule.seconds
 
-    def _describe(self, rate: float) -> dict[str, Any]:
+    def _shape(self, elapsed_seconds: float) -> dict[str, int]:
+        """The step's shape, where a schedule changes it."""
+        if not (self.settings.batch_tokens_schedule or self.settings.sequence_length_schedule):
+            return {}
+        batch_tokens, length = self.schedule.shape(self.state.step, elapsed_seconds)
+        return {"batch_tokens": batch_tokens, "sequence_length": length}
+
+    def _describe(self, known: dict[str, Any]) -> dict[str, Any]:
         elapsed = self.clock.elapsed()
         return {
             "step": self.state.step,
-            "rate": round(rate, 6),
+            **known,
             "tokens": self.state.tokens,
             "train_seconds": round(elapsed, 3),
             "tokens_per_second": round(self.state.tokens / max(elapsed, 1e-9), 1),
@@ -165,6 +150,9 @@ class Training:
             else (known["train_seconds"], self.schedule.seconds)
         )
         text = f"loss {self.last_loss:.3f}  {known['tokens_per_second'] / 1000:.1f}k tokens/s"
+        used = self.throughput.utilization(known["tokens_per_second"])
+        if used is not None:
+            text += f"  {100 * used:.0f} % of peak FLOPs"
         self._tell("progress", done=done, total=total, text=text)
 
     def _tell(self, event: str, **values: Any) -> None:
@@ -207,7 +195,7 @@ class Training:
         self._read(keep=0)
         self._flush()  # first: a kill right after the checkpoint would lose the lines of steps that are not made again
         begun = self.clock.elapsed()
-        tensors, numbers = self.state.save()
+        tensors, numbers = self.steps.save()
         numbers_now = {
             **numbers,
             "elapsed_seconds": self.clock.elapsed(),
@@ -231,7 +219,7 @@ class Training:
             if self.clock.elapsed() > 1.0:
                 self._note(f"training starts again from step 0; {self.clock.elapsed():.1f} s are charged")
             return None
-        self.state.load(found.tensors, found.numbers)
+        self.steps.load(found.path, found.tensors, found.numbers)
         self.last_loss = float(found.numbers["final_loss"])
         elapsed = float(found.numbers["elapsed_seconds"])
         if found.numbers["finished"]:
@@ -241,18 +229,12 @@ class Training:
         return None
 
     def _warm_up(self) -> None:
-        """Compile and tune on a few steps off the clock, then put everything back."""
+        """Compile and tune off the clock."""
         with self.clock.paused():
             begun = self.clock.now()
-            tensors, numbers = self.state.save()
-            copies = {name: t.clone() for name, t in tensors.items()}
-            self._tell("progress", done=0, total=1, text="compiling" if self.gradients.compiled else "warming up")
-            for _ in range(_WARMUP_STEPS):
-                self._step(0.0)
-            self.state.load(copies, numbers)
-            if self.device == "cuda":
-                torch.cuda.synchronize()
-                torch.cuda.reset_peak_memory_stats()
+            compiled = self.steps.gradients.compiled
+            self._tell("progress", done=0, total=1, text="compiling" if compiled else "warming up")
+            self.steps.warm_up()
             self.compile_seconds = self.clock.now() - begun
 
     def _result(self, train_seconds: float) -> dict[str, Any]:
@@ -263,9 +245,10 @@ class Training:
             "train_seconds": train_seconds,
             "compile_seconds": self.compile_seconds,
             "final_loss": self.last_loss,
-            "parameters": sum(p.numel() for p in self.parameters),
+            "parameters": sum(p.numel() for p in self.steps.parameters),
             "peak_memory_bytes": peak_memory_bytes(self.device),
             "tokens_per_second": state.tokens / train_seconds,
+            "processes": self.steps.group.size,
             "resumed": self.clock.resumed,
         }
 

@@ -1,79 +1,22 @@
-"""Muon for the matrices of the trunk, AdamW for the rest.
-
-K matrices of one shape, R rows, C columns (R = outputs).
-"""
+"""Muon for the matrices of the trunk, AdamW for the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
+from torch.optim.adamw import adamw
 
 from golfreg.api.errors import PluginError
 from golfreg.api.values import EMBEDDING_ROLES, MATRIX_ROLES, Role
 from golfreg.config.spec import TrainSettings
-
-_QUINTIC = (3.4445, -4.7750, 2.0315)
-
-
-def orthogonalize(matrices_KRC: Tensor, iterations: int, dtype: torch.dtype) -> Tensor:
-    """Replace the singular values of each matrix by ones, roughly (0.7 to 1.2), keeping its singular vectors.
-
-    Newton-Schulz iteration of the quintic ``a X + b (X X^T) X + c (X X^T)^2 X``, whose coefficients
-    trade exactness for speed near zero. Source: Keller Jordan et al., "Muon: an optimizer for hidden
-    layers in neural networks" (2024). ``dtype``: of the arithmetic; the result has it too.
-    """
-    a, b, c = _QUINTIC
-    tall = matrices_KRC.size(1) > matrices_KRC.size(2)
-    x = matrices_KRC.mT if tall else matrices_KRC  # the Gram matrix of the shorter side is the smaller
-    x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(dtype)
-    for _ in range(iterations):
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.mT if tall else x
-
-
-class Muon:
-    """Momentum whose matrix is orthogonalized before it is applied (see ``orthogonalize`` for the source).
-
-    Nesterov momentum; the update is scaled by ``max(1, rows / columns) ** 0.5``; weight decay is
-    decoupled. Matrices of one shape are stepped together, so that a step is a few matrix products.
-    """
-
-    def __init__(
-        self, matrices: Mapping[str, Tensor], *, lr: float, weight_decay: float, iterations: int, dtype: torch.dtype
-    ) -> None:
-        self.lr, self.weight_decay, self.iterations, self.dtype = lr, weight_decay, iterations, dtype
-        self.groups: dict[str, list[Tensor]] = {}
-        for matrix_RC in matrices.values():
-            self.groups.setdefault(f"{matrix_RC.size(0)}x{matrix_RC.size(1)}", []).append(matrix_RC)
-        self.momenta_KRC = {
-            shape: torch.zeros(len(group), *group[0].shape, device=group[0].device)
-            for shape, group in self.groups.items()
-        }
-
-    @torch.no_grad()
-    def step(self, rate: float, momentum: float) -> None:
-        """Apply the gradients. ``rate``: the schedule's factor."""
-        lr = self.lr * rate
-        for shape, group in self.groups.items():
-            gradients_KRC = torch.stack([_gradient(p) for p in group])
-            momenta_KRC = self.momenta_KRC[shape].lerp_(gradients_KRC, 1.0 - momentum)
-            ahead_KRC = gradients_KRC.lerp_(momenta_KRC, momentum)
-            updates_KRC = orthogonalize(ahead_KRC, self.iterations, self.dtype).float()
-            scale = max(1.0, group[0].size(0) / group[0].size(1)) ** 0.5
-            if self.weight_decay:
-                torch._foreach_mul_(group, 1.0 - lr * self.weight_decay)
-            torch._foreach_add_(group, list(updates_KRC.unbind()), alpha=-lr * scale)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The state, by name; the tensors themselves, not copies."""
-        return {f"muon/{shape}": momenta for shape, momenta in self.momenta_KRC.items()}
+from golfreg.train.group import Group
+from golfreg.train.muon import Muon
 
 
 class AdamW:
-    """Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101).
+    """Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101), in torch's fused kernel.
 
     ``rates`` and ``decays``: learning rate and weight decay of each parameter.
     """
@@ -91,26 +34,40 @@ class AdamW:
         self.names, self.parameters = list(parameters), list(parameters.values())
         self.rates, self.decays = [rates[n] for n in self.names], [decays[n] for n in self.names]
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
-        self.means = [torch.zeros_like(p) for p in self.parameters]
-        self.squares = [torch.zeros_like(p) for p in self.parameters]
+        self.means = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
+        self.squares = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
+        self._counts = [torch.zeros((), device=p.device) for p in self.parameters]
+        self._count = 0
+        """What ``_counts`` hold."""
+        self._alike: dict[tuple[float, float], list[int]] = {}
+        for i, alike in enumerate(zip(self.rates, self.decays, strict=True)):
+            self._alike.setdefault(alike, []).append(i)
 
     @torch.no_grad()
     def step(self, rate: float, count: int) -> None:
         """Apply the gradients. ``rate``: the schedule's factor; ``count``: steps with this one, from 1."""
-        if not self.parameters:
-            return
-        gradients = [_gradient(p) for p in self.parameters]
-        if any(self.decays):
-            kept = [1.0 - rate * lr * decay for lr, decay in zip(self.rates, self.decays, strict=True)]
-            torch._foreach_mul_(self.parameters, kept)
-        torch._foreach_lerp_(self.means, gradients, 1.0 - self.beta1)
-        torch._foreach_mul_(self.squares, self.beta2)
-        torch._foreach_addcmul_(self.squares, gradients, gradients, 1.0 - self.beta2)
-        divisors = torch._foreach_sqrt(self.squares)
-        torch._foreach_div_(divisors, (1.0 - self.beta2**count) ** 0.5)
-        torch._foreach_add_(divisors, self.epsilon)
-        sizes = [-rate * lr / (1.0 - self.beta1**count) for lr in self.rates]
-        torch._foreach_addcdiv_(self.parameters, self.means, divisors, sizes)
+        if self.parameters and self._count != count - 1:
+            torch._foreach_zero_(self._counts)
+            torch._foreach_add_(self._counts, float(count - 1))
+        self._count = count
+        for (lr, decay), chosen in self._alike.items():
+            parameters = _chosen(self.parameters, chosen)
+            adamw(
+                parameters,
+                [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters],
+                _chosen(self.means, chosen),
+                _chosen(self.squares, chosen),
+                [],
+                _chosen(self._counts, chosen),
+                fused=True,
+                amsgrad=False,
+                beta1=self.beta1,
+                beta2=self.beta2,
+                lr=rate * lr,
+                weight_decay=decay,
+                eps=self.epsilon,
+                maximize=False,
+            )
 
     def tensors(self) -> dict[str, Tensor]:
         """The state, by name; the tensors themselves, not copies."""
@@ -118,13 +75,20 @@ class AdamW:
         return means | {f"adamw/square/{n}": t for n, t in zip(self.names, self.squares, strict=True)}
 
 
+def _chosen(tensors: list[Tensor], positions: Iterable[int]) -> list[Tensor]:
+    return [tensors[i] for i in positions]
+
+
 def make_optimizers(
-    parameters: Mapping[str, Tensor], roles: Mapping[str, Role], settings: TrainSettings
+    parameters: Mapping[str, Tensor],
+    roles: Mapping[str, Role],
+    settings: TrainSettings,
+    group: Group | None = None,
 ) -> tuple[Muon, AdamW]:
     """Muon for two-dimensional parameters of a matrix role, AdamW for all others.
 
-    Weight decay falls on matrices, embedding and head, never on scalars. PluginError for a
-    parameter without a role.
+    Weight decay falls on matrices, embedding and head, never on scalars. ``group``: the processes that
+    share Muon's work. PluginError for a parameter without a role.
     """
     missing = [name for name in parameters if name not in roles]
     if missing:
@@ -142,17 +106,25 @@ def make_optimizers(
         weight_decay=settings.weight_decay,
         iterations=settings.muon_iterations,
         dtype=torch.float32 if on_cpu else torch.bfloat16,  # products in bfloat16 are slow on a CPU
+        coefficients=settings.muon_coefficients,
+        equal_rows=settings.muon_equal_rows,
+        row_groups=_row_groups(matrices, roles) if settings.muon_row_groups else None,
+        group=group,
     )
-    adamw = AdamW(
+    rest_of = AdamW(
         rest,
         rates={n: settings.embedding_lr if n in embeddings else settings.scalar_lr for n in rest},
         decays={n: settings.weight_decay if n in embeddings else 0.0 for n in rest},
         beta1=settings.adam_beta1,
         beta2=settings.adam_beta2,
     )
-    return muon, adamw
+    return muon, rest_of
 
 
-def _gradient(parameter: Tensor) -> Tensor:
-    """The gradient; zeros for a parameter that the loss did not reach."""
-    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+def _row_groups(matrices: Mapping[str, Tensor], roles: Mapping[str, Role]) -> dict[str, list[int]]:
+    """Rows of each group of the fused matrices. PluginError where they do not add up."""
+    found = {name: [rows for _, rows in roles[name].groups] for name in matrices if roles[name].groups}
+    for name, rows in found.items():
+        if sum(rows) != matrices[name].size(0):
+            raise PluginError(f"the row groups of `{name}` have {sum(rows)} rows, the matrix {matrices[name].size(0)}")
+    return found

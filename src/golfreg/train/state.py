@@ -12,20 +12,19 @@ from torch import Tensor, nn
 
 from golfreg.api.errors import InputError
 from golfreg.train.average import Average
-from golfreg.train.optimizers import AdamW, Muon
+from golfreg.train.muon import Muon
+from golfreg.train.optimizers import AdamW
 
 
 class Batches(Protocol):
-    """What training asks of ``golfreg.data.loader.Loader``; ``position`` is its whole state."""
+    """What training asks of ``golfreg.data.loader.Loader``: tokens from a position on, and each one's next."""
 
-    position: int
-
-    def next(self) -> tuple[np.ndarray, np.ndarray]: ...
+    def read(self, position: int, tokens: int) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 @dataclass
 class TrainState:
-    """Weights, optimizers, average, data position and counts. ``step`` steps of ``tokens`` tokens are done."""
+    """Weights, optimizers, average, data position and counts. ``step`` steps of ``tokens`` tokens in all are done."""
 
     model: nn.Module
     muon: Muon
@@ -34,6 +33,8 @@ class TrainState:
     batches: Batches
     step: int = 0
     tokens: int = 0
+    position: int = 0
+    """Training tokens handed out since the very start."""
 
     def weights(self) -> dict[str, Tensor]:
         """What is submitted: the average if there is one; each tied weight once."""
@@ -42,41 +43,42 @@ class TrainState:
         return {name: p.detach() for name, p in self.model.named_parameters()}
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors themselves, by name, without the state of random generators."""
+        """What every process has alike: the tensors themselves, by name."""
         parameters = dict(self.model.named_parameters(remove_duplicate=False))
         buffers = {k: t for k, t in self.model.state_dict().items() if k not in parameters}
         return {
             **{f"weight/{k}": p.detach() for k, p in self.model.named_parameters()},
             **{f"buffer/{k}": t for k, t in buffers.items()},
             **{f"average/{k}": t for k, t in (self.average.means.items() if self.average else ())},
-            **self.muon.tensors(),
             **self.adamw.tensors(),
         }
 
     def numbers(self) -> dict[str, int]:
-        return {"step": self.step, "tokens": self.tokens, "position": self.batches.position}
+        return {"step": self.step, "tokens": self.tokens, "position": self.position}
 
     def save(self) -> tuple[dict[str, Tensor], dict[str, int]]:
-        """Everything, random generators included. The tensors are not copies."""
-        return {**self.tensors(), **_random_state()}, self.numbers()
+        """Everything, random generators included, from all processes at once. The tensors are not copies."""
+        return {**self.tensors(), **self.muon.gathered(), **_random_state()}, self.numbers()
 
     @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Take over what ``save`` gave. InputError if names or shapes are not this run's."""
         mine = self.tensors()
-        expected = mine.keys() | _random_state().keys()
+        shapes = {name: tensor.shape for name, tensor in mine.items()} | self.muon.shapes()
+        expected = shapes.keys() | _random_state().keys()
         if tensors.keys() != expected:
             name = min(tensors.keys() ^ expected)
             raise InputError(f"the checkpoint does not fit this run: `{name}` is in one of them only")
-        for name, tensor in mine.items():
-            if tensors[name].shape != tensor.shape:
+        for name, shape in shapes.items():
+            if tensors[name].shape != shape:
                 raise InputError(f"the checkpoint does not fit this run: `{name}` has another shape")
         # Copied, not kept: the memory of a mapped file may be aligned otherwise, which can change sums.
         for name, tensor in mine.items():
             tensor.copy_(tensors[name])
+        self.muon.load(tensors)
         _set_random_state(tensors)
         self.step, self.tokens = int(numbers["step"]), int(numbers["tokens"])
-        self.batches.position = int(numbers["position"])
+        self.position = int(numbers["position"])
 
 
 def _random_state() -> dict[str, Tensor]:

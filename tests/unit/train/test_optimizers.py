@@ -3,7 +3,9 @@ import torch
 
 from golfreg.api import PluginError, Role
 from golfreg.config.spec import TrainSettings
-from golfreg.train.optimizers import AdamW, Muon, make_optimizers, orthogonalize
+from golfreg.train.muon import Muon
+from golfreg.train.optimizers import AdamW, make_optimizers
+from golfreg.train.orthogonalize import orthogonalize
 
 
 def muon(matrices, **options):
@@ -64,7 +66,7 @@ def test_muon_is_nesterov_momentum_orthogonalized_and_scaled():
     update = orthogonalize((0.1 * gradient + 0.9 * momentum)[None], 5, torch.float32)[0]
     expected = before * (1 - 0.01 * 0.5) - 0.01 * 2.0 * update
     torch.testing.assert_close(p.detach(), expected, rtol=0, atol=1e-6)
-    torch.testing.assert_close(optimizer.tensors()["muon/32x8"][0], momentum)
+    torch.testing.assert_close(optimizer.gathered()["muon/32x8"][0], momentum)
 
 
 def test_a_matrix_without_a_gradient_stays_where_it_is():

@@ -64,15 +64,15 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_last_good_ch
     tiny, tmp_path, checkpoint_steps
 ):
     training = tiny.make_training(tiny.make_job(tmp_path, steps=50, checkpoint_steps=checkpoint_steps))
-    batches, plain = training.state.batches, training.state.batches.next
+    plain = training.steps.step
 
-    def poisoned():
-        if batches.position == 10 * batches.batch_tokens:
+    def poisoned(elapsed):
+        if training.state.step == 10:
             with torch.no_grad():
                 training.state.model.gain[3] = math.nan
-        return plain()
+        return plain(elapsed)
 
-    batches.next = poisoned
+    training.steps.step = poisoned
     with pytest.raises(AnswerIsNo, match="the loss is nan at step 11") as caught:
         training.run()
     kept = training.checkpoints.paths()
@@ -89,7 +89,7 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_keeps_the_last_good_ch
 
 def test_an_infinite_gradient_stops_before_its_weights_are_saved(tiny, tmp_path):
     training = tiny.make_training(tiny.make_job(tmp_path, steps=50, checkpoint_steps=1))
-    plain = training.gradients
+    plain = training.steps.gradients
 
     def poisoned(micro_batches, step_tokens):
         loss = plain(micro_batches, step_tokens)
@@ -98,7 +98,7 @@ def test_an_infinite_gradient_stops_before_its_weights_are_saved(tiny, tmp_path)
         return loss
 
     poisoned.compiled = False
-    training.gradients = poisoned
+    training.steps.gradients = poisoned
     with pytest.raises(AnswerIsNo, match="gradient norm is inf at step 7"):
         training.run()
     assert training.checkpoints.newest(pytest.fail).numbers["step"] == 6
@@ -137,7 +137,7 @@ def test_warming_up_changes_nothing_and_costs_no_training_time(tiny, tmp_path, m
     for i, compiled in enumerate((False, True)):
         (tmp_path / str(i)).mkdir()
         training = tiny.make_training(tiny.make_job(tmp_path / str(i), steps=6), delay_seconds=0.05)
-        training.gradients.compiled = compiled
+        training.steps.gradients.compiled = compiled
         result = training.run()
         assert (result["compile_seconds"] > 0.1) is compiled
         weights.append(training.state.save()[0])

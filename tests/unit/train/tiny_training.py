@@ -19,10 +19,14 @@ from golfreg.config.plan import Chosen, Limits, Plan
 from golfreg.config.spec import RunSpec, TrainSettings
 from golfreg.train.average import Average
 from golfreg.train.files import write_tensors
+from golfreg.train.group import Group
 from golfreg.train.loop import Training
 from golfreg.train.loss import Gradients
 from golfreg.train.optimizers import make_optimizers
+from golfreg.train.processes import Processes
+from golfreg.train.schedule import Schedule
 from golfreg.train.state import TrainState
+from golfreg.train.steps import Steps
 
 VOCAB, WIDTH, WINDOW = 32, 16, 16
 
@@ -61,16 +65,18 @@ def roles(model: nn.Module) -> dict[str, Role]:
 class CountedBatches:
     """Batches of a fixed token sequence; ``delay_seconds`` makes each take that long."""
 
-    def __init__(self, batch_tokens: int, delay_seconds: float = 0.0) -> None:
+    def __init__(self, batch_tokens: int = 0, delay_seconds: float = 0.0) -> None:
         steps = np.random.default_rng(5).integers(1, 4, 5000)
         self.tokens = (np.cumsum(steps) % VOCAB).astype(np.int64)
         self.batch_tokens, self.delay_seconds, self.position = batch_tokens, delay_seconds, 0
 
     def next(self) -> tuple[np.ndarray, np.ndarray]:
-        time.sleep(self.delay_seconds)
-        at = (self.position + np.arange(self.batch_tokens + 1)) % len(self.tokens)
-        wide = self.tokens[at]
         self.position += self.batch_tokens
+        return self.read(self.position - self.batch_tokens, self.batch_tokens)
+
+    def read(self, position: int, tokens: int) -> tuple[np.ndarray, np.ndarray]:
+        time.sleep(self.delay_seconds)
+        wide = self.tokens[(position + np.arange(tokens + 1)) % len(self.tokens)]
         return wide[:-1].reshape(-1, WINDOW), wide[1:].reshape(-1, WINDOW)
 
 
@@ -99,35 +105,40 @@ def make_job(run_dir: Path, needs: tuple[str, ...] = (), digest: str = "a" * 64,
     return Job(run_dir, plan)
 
 
-def make_training(job: Job, delay_seconds: float = 0.0) -> Training:
+def make_training(job: Job, delay_seconds: float = 0.0, group: Group | None = None) -> Training:
     settings = job.plan.spec.train
+    group = group or Group()
     torch.set_num_threads(1)
     torch.manual_seed(job.plan.spec.seed)
     np.random.seed(job.plan.spec.seed)
     model = TinyModel()
+    if settings.nproc > 1 or settings.order == "sequential":
+        model.eval()  # no dropout, which is another one in each process
     parameters = dict(model.named_parameters())
-    muon, adamw = make_optimizers(parameters, roles(model), settings)
-    micro = settings.micro_batch_tokens or settings.batch_tokens
+    muon, adamw = make_optimizers(parameters, roles(model), settings, group)
     state = TrainState(
         model=model,
         muon=muon,
         adamw=adamw,
         average=Average(parameters, settings.ema_decay) if settings.ema_decay else None,
-        batches=CountedBatches(micro, delay_seconds),
+        batches=CountedBatches(delay_seconds=delay_seconds),
     )
-    return Training(
-        job,
-        state,
-        Gradients(model, vocab_size=VOCAB, compile_model=False),
-        steps=settings.steps,
-        seconds=settings.seconds or job.plan.limits.train_seconds,
-        micro_batches=settings.batch_tokens // micro,
-    )
+    gradients = Gradients(model, vocab_size=VOCAB, compile_model=False)
+    schedule = Schedule(settings, settings.steps, settings.seconds or job.plan.limits.train_seconds)
+    steps = Steps(state, gradients, schedule, group, device=job.plan.device)
+    if settings.nproc > 1:
+        group.join()
+        group.align(state.tensors())
+        if group.rank:
+            group.follow(steps)
+    return Training(job, steps)
 
 
 def main() -> None:
     run_dir, delay_seconds, options = Path(sys.argv[1]), float(sys.argv[2]), json.loads(sys.argv[3])
-    training = make_training(make_job(run_dir, **options), delay_seconds)
+    nproc = options.get("nproc", 1)
+    group = Processes(nproc, "cpu", f"go on with `golfreg run --resume {run_dir}`") if nproc > 1 else Group()
+    training = make_training(make_job(run_dir, **options), delay_seconds, group)
     try:
         result = training.run()
     except Exception as error:

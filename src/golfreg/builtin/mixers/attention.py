@@ -2,7 +2,7 @@
 
 It is the attention of the challenge's baseline (``train_gpt.py`` of openai/parameter-golf).
 Shape letters: B batch, T time, D model width, H query heads, J key and value heads, E head width,
-C positions kept from before, S = C + T.
+C positions kept from before, S = C + T, N = T / 128 blocks of positions.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from golfreg.api.errors import ConfigError
 from golfreg.api.values import BuildContext, Role
 from golfreg.builtin.mixers.linear import Linear
+
+_BLOCK = 128
+"""Positions of a block of ``document_blocks``."""
 
 Cache = tuple[torch.Tensor, torch.Tensor, torch.Tensor, int]
 """(k_BJCE before RoPE, v_BJCE, starts_BC, the most positions that are kept)."""
@@ -68,8 +72,7 @@ class Attention(nn.Module):
 
     def forward(self, x_BTD: torch.Tensor, starts_BT: torch.Tensor | None = None) -> torch.Tensor:
         q_BHTE, k_BJTE, v_BJTE = self._project(x_BTD)
-        mask_B1TT = None if starts_BT is None else document_mask(starts_BT)
-        return self._attend(q_BHTE, k_BJTE, v_BJTE, mask_B1TT)
+        return self._attend(q_BHTE, k_BJTE, v_BJTE, documents(starts_BT, self.headdim))
 
     def initial_state(self, n_batch: int, context: int) -> Cache:
         """Nothing read yet. ``context``: how many earlier positions are kept, so that memory is bounded."""
@@ -98,7 +101,7 @@ class Attention(nn.Module):
         return F.rms_norm(q_BHTE, (self.headdim,)), F.rms_norm(k_BJTE, (self.headdim,)), v_BJTE
 
     def _attend(
-        self, q_BHTE: torch.Tensor, k_BJSE: torch.Tensor, v_BJSE: torch.Tensor, mask_B1TS: torch.Tensor | None
+        self, q_BHTE: torch.Tensor, k_BJSE: torch.Tensor, v_BJSE: torch.Tensor, mask: torch.Tensor | BlockMask | None
     ) -> torch.Tensor:
         """The queries are of the last T of the S positions. Without a mask T = S, and all is causal."""
         length, reach = q_BHTE.shape[2], k_BJSE.shape[2]
@@ -106,14 +109,7 @@ class Attention(nn.Module):
         cos, sin = angle_SE2.cos().to(q_BHTE.dtype), angle_SE2.sin().to(q_BHTE.dtype)
         q_BHTE = rotate(q_BHTE, cos[reach - length :], sin[reach - length :])
         q_BHTE = q_BHTE * self.q_gain.to(q_BHTE.dtype).view(-1, 1, 1)
-        y_BHTE = F.scaled_dot_product_attention(
-            q_BHTE,
-            rotate(k_BJSE, cos, sin),
-            v_BJSE,
-            attn_mask=mask_B1TS,
-            is_causal=mask_B1TS is None,
-            enable_gqa=self.n_kv_heads != self.n_heads,
-        )
+        y_BHTE = attend(q_BHTE, rotate(k_BJSE, cos, sin), v_BJSE, mask)
         return self.out_proj(y_BHTE.transpose(1, 2).flatten(2))
 
 
@@ -123,12 +119,58 @@ def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tenso
     return torch.cat((first * cos + second * sin, second * cos - first * sin), dim=-1)
 
 
+def attend(
+    q_BHTE: torch.Tensor, k_BJSE: torch.Tensor, v_BJSE: torch.Tensor, mask: torch.Tensor | BlockMask | None
+) -> torch.Tensor:
+    """Softmax attention of what ``mask`` lets be seen; without one it is causal."""
+    grouped = q_BHTE.shape[1] != k_BJSE.shape[1]
+    if isinstance(mask, BlockMask):
+        y_BHTE = flex_attention(q_BHTE, k_BJSE, v_BJSE, block_mask=mask, enable_gqa=grouped)
+        assert isinstance(y_BHTE, torch.Tensor)
+        return y_BHTE
+    return F.scaled_dot_product_attention(
+        q_BHTE, k_BJSE, v_BJSE, attn_mask=mask, is_causal=mask is None, enable_gqa=grouped
+    )
+
+
+def documents(starts_BT: torch.Tensor | None, headdim: int) -> torch.Tensor | BlockMask | None:
+    """What each position may see: in blocks where a kernel that skips them runs (compiled, on a GPU), else dense."""
+    if starts_BT is None:
+        return None
+    skips = torch.compiler.is_compiling() and starts_BT.is_cuda and starts_BT.shape[1] % _BLOCK == 0 and headdim >= 16
+    return document_blocks(starts_BT) if skips else document_mask(starts_BT)
+
+
 def document_mask(starts_BT: torch.Tensor) -> torch.Tensor:
     """Which positions each one may see, [B, 1, T, T]: those before it in its own document, and itself."""
     document_BT = starts_BT.cumsum(1)
     length = starts_BT.shape[1]
     causal_TT = torch.ones(length, length, dtype=torch.bool, device=starts_BT.device).tril()
     return (causal_TT & (document_BT.unsqueeze(-1) == document_BT.unsqueeze(-2))).unsqueeze(1)
+
+
+def document_blocks(starts_BT: torch.Tensor) -> BlockMask:
+    """``document_mask`` as blocks: the ones between a document's first block and the diagonal, without a T x T mask.
+
+    Documents are contiguous, so the blocks that a block of queries sees are a range: the last ones before the
+    diagonal are seen whole, and those before them, and the diagonal's own, position by position.
+    """
+    at_T = torch.arange(starts_BT.shape[1], device=starts_BT.device)
+    begin_BT = torch.where(starts_BT, at_T, 0).cummax(1).values  # where each position's document begins
+    at_N = at_T[: len(at_T) // _BLOCK]
+    first_BN1 = (begin_BT[:, ::_BLOCK] // _BLOCK)[..., None]
+    whole_BN1 = torch.minimum((begin_BT[:, _BLOCK - 1 :: _BLOCK] + _BLOCK - 1) // _BLOCK, at_N)[..., None]
+    partly_BNN = torch.where(at_N < whole_BN1 - first_BN1, first_BN1 + at_N, at_N[:, None])
+    wholly_BNN = torch.minimum(whole_BN1 + at_N, at_N[:, None])
+    counts = [(whole_BN1 - first_BN1 + 1)[..., 0], (at_N[:, None] - whole_BN1)[..., 0]]
+
+    def seen(b: torch.Tensor, h: torch.Tensor, q: torch.Tensor, kv: torch.Tensor) -> torch.Tensor:
+        return (begin_BT[b, q] <= kv) & (kv <= q)
+
+    n_partly, partly, n_wholly, wholly = (
+        x[:, None].int().contiguous() for x in (counts[0], partly_BNN, counts[1], wholly_BNN)
+    )
+    return BlockMask.from_kv_blocks(n_partly, partly, n_wholly, wholly, BLOCK_SIZE=_BLOCK, mask_mod=seen)
 
 
 class AttentionMixer:
