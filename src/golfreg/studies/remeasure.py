@@ -20,7 +20,6 @@ from golfreg.api.errors import ConfigError
 from golfreg.config.job import write_whole
 from golfreg.config.plan import Chosen, Plan, plan_to_dict
 from golfreg.runner.launch import Worker
-from golfreg.runner.plan import digest, plain_choice
 from golfreg.runner.rundir import stage_result
 from golfreg.studies.checkpoints import WEIGHTS, Checkpoint
 from golfreg.studies.workplace import Workplace
@@ -133,6 +132,7 @@ def run_stages(place: Workplace, checkpoint: Checkpoint, variant: Variant, stage
 def variant_plan(checkpoint: Checkpoint, variant: Variant) -> Plan:
     """The checkpoint's plan with the variant's components, without cap and clock."""
     from golfreg.registry.resolve import load, resolve
+    from golfreg.runner.plan import digest  # Here: it imports torch, and a misspelt command should not wait for that.
 
     plan = checkpoint.plan
     quantizer = _chosen("quantizer", variant.quantizer, variant.settings)
@@ -184,6 +184,7 @@ def _borrow(source: Path, link: Path) -> None:
 def _chosen(kind: str, name: str, settings: Mapping[str, Any]) -> Chosen:
     from golfreg.registry.resolve import resolve
     from golfreg.registry.settings import config_values, configure
+    from golfreg.runner.plan import plain_choice
 
     component = resolve(kind, name)
     _, config = configure(component, dict(settings))
