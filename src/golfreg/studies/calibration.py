@@ -23,7 +23,17 @@ import numpy as np
 from golfreg.api.errors import ConfigError, InputError
 from golfreg.plots.kinds import Point, points
 from golfreg.studies.checkpoints import Checkpoint
-from golfreg.studies.evidence import FALLS, OPEN, STANDS, Estimate, Verdict, held_against, over_documents, rule_text
+from golfreg.studies.evidence import (
+    FALLS,
+    OPEN,
+    SPREAD,
+    STANDS,
+    Estimate,
+    Verdict,
+    held_against,
+    over_documents,
+    rule_text,
+)
 from golfreg.studies.remeasure import STATISTICS, Scored, Variant, run_stages, scored
 from golfreg.studies.report import Report, table
 from golfreg.studies.workplace import Workplace
@@ -195,7 +205,7 @@ def _report(
     ]
     page.add(
         "## What each source costs",
-        "95 % intervals by a paired document bootstrap of the mean over the checkpoints. All are quantized by "
+        "95 % intervals by a paired document bootstrap, checkpoints drawn too. All are quantized by "
         f"`{config.quantizer}` but the last.",
         table(("statistics from", "mBPB over training data", "mBPB over bfloat16"), rows),
         points(
@@ -261,7 +271,7 @@ def _verdict(
         FALLS: f"{figures}, less than half of the published 5.5",
         OPEN: f"{figures}; {cost.why or 'the interval holds half of the published 5.5'}",
     }[word]
-    rule = rule_text("the cost", PUBLISHED, "mBPB", "The interval is a paired document bootstrap's.")
+    rule = rule_text("the cost", PUBLISHED, "mBPB", SPREAD)
     return Verdict(word, f"{said}{_compiled_sentence(gathered)}.", rule)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import partial
 from typing import Any
 
 from golfreg.api.errors import ConfigError, GolfregError, InputError
@@ -121,30 +121,29 @@ def _blocks_of(place: Workplace, checkpoint: Checkpoint, config: Config) -> bloc
 def _measure(place: Workplace, config: Config, cases: Sequence[Case]) -> dict[Case, Found]:
     """Every case coded. A codec that cannot code a case is left out of it."""
 
-    @cache
-    def sections(digest: str, bits: int, mode: str) -> list[Section]:
-        checkpoint = next(c for c in place.checkpoints if c.digest == digest)
-        return _mode(quantized(place, checkpoint, bits, config), checkpoint, mode, config)
+    def inputs(case: Case) -> dict[str, Any]:
+        settings = {**config.settings, "bits": case.bits}
+        variant = Variant(config.quantizer, settings, case.coder.name, case.coder.settings)
+        pruned = {"pruned": config.pruned} if case.mode == PRUNED else {}
+        return {"what": "alone", "mode": case.mode, **pruned, **variant.inputs(case.checkpoint)}
 
-    def cell(case: Case) -> tuple[str, dict[str, Any], Any]:
-        variant = Variant(config.quantizer, {**config.settings, "bits": case.bits}, case.coder.name,
-                          case.coder.settings)  # fmt: skip
-        inputs = {"what": "alone", "mode": case.mode, **variant.inputs(case.checkpoint)}
-        if case.mode == PRUNED:
-            inputs["pruned"] = config.pruned
-        what = f"{case.checkpoint.name}: int{case.bits} {case.mode}, {case.coder.label}"
-        return what, inputs, lambda: _code(sections(case.checkpoint.digest, case.bits, case.mode), case.coder)
-
-    found: dict[Case, Found] = {}
     place.expect(len(cases))
-    keys = dict.fromkeys((c.checkpoint.digest, c.bits, c.mode) for c in cases)
-    for digest, bits, mode in keys:
+    found: dict[Case, Found] = {}
+    batches: dict[tuple[Checkpoint, int, str], list[Case]] = {}
+    for case in cases:
+        batches.setdefault((case.checkpoint, case.bits, case.mode), []).append(case)
+    for (checkpoint, bits, mode), batch in batches.items():
         # One set of codes lies in memory at a time; its codecs run side by side.
-        batch = [c for c in cases if (c.checkpoint.digest, c.bits, c.mode) == (digest, bits, mode)]
-        place.total -= len(batch)
-        results = place.cells([cell(case) for case in batch])
+        missing = any(not place.cell_path(inputs(case)).exists() for case in batch)
+        sections = _mode(quantized(place, checkpoint, bits, config), checkpoint, mode, config) if missing else []
+        results = place.cells(
+            [
+                (f"{checkpoint.name}: int{bits} {mode}, {case.coder.label}", inputs(case), partial(_code, sections,
+                 case.coder))
+                for case in batch
+            ]
+        )  # fmt: skip
         found |= {case: result for case, result in zip(batch, results, strict=True) if "error" not in result}
-        sections.cache_clear()
     return found
 
 

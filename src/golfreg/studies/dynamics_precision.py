@@ -16,7 +16,17 @@ import numpy as np
 from golfreg.api.errors import ConfigError, InputError
 from golfreg.plots.kinds import Point, curves
 from golfreg.studies.checkpoints import Checkpoint
-from golfreg.studies.evidence import FALLS, OPEN, STANDS, Estimate, Verdict, held_against, over_documents, rule_text
+from golfreg.studies.evidence import (
+    FALLS,
+    OPEN,
+    SPREAD,
+    STANDS,
+    Estimate,
+    Verdict,
+    held_against,
+    over_documents,
+    rule_text,
+)
 from golfreg.studies.remeasure import SECTIONS, Scored, Variant, packed, run_stages, scored
 from golfreg.studies.report import Report, table
 from golfreg.studies.workplace import Workplace
@@ -142,7 +152,7 @@ def _report(
     page.add(
         "## Cost against 8 bits",
         f"mBPB that {names} cost at each width over 8 bits; all other matrices have {config.rest} bits, so only these "
-        "rows differ. 95 % intervals by a paired document bootstrap of the mean over the checkpoints. The last column "
+        "rows differ. 95 % intervals by a paired document bootstrap, checkpoints drawn too. The last column "
         "is what is lost to bfloat16 with these rows at 8 bits: all the rest of the quantization.",
         table(
             ("window", *(f"{bits} bits" for bits in costs), "the rest"),
@@ -191,7 +201,7 @@ def _verdict(config: Config, gain: Estimate, window: int, spent: float, count: i
         FALLS: f"{figures}, less than half of the published 0.8.",
         OPEN: f"{figures}; {gain.why or 'the interval holds half of the published 0.8'}.",
     }[word]
-    rule = rule_text("the gain", PUBLISHED, "mBPB", "The interval is a paired document bootstrap's.")
+    rule = rule_text("the gain", PUBLISHED, "mBPB", SPREAD)
     return Verdict(word, said, rule)
 
 

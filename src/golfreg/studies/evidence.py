@@ -3,6 +3,8 @@
 A published effect stands if the whole 95 % interval of what was measured lies above half of the
 published figure, and does not stand if the whole interval lies below that half. Otherwise, and
 wherever there is no interval, it is not decided.
+
+M models, D documents, S samples of the bootstrap.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from golfreg.rules.figures import mean, sample_std
 STANDS, FALLS, OPEN = "stands", "does not stand", "not decided"
 LEVEL = 0.95
 RESAMPLES = 2000
+SPREAD = "The interval is that of a paired document bootstrap, checkpoints drawn too."
+FEWEST = 20
+"""Documents that a bootstrap takes at the least."""
 _SEED = 20260503
 _DRAWN = 1 << 20
 """Documents drawn at once."""
@@ -70,21 +75,28 @@ def over_documents(differences: Sequence[np.ndarray], document_bytes: np.ndarray
     """Paired document bootstrap of a difference of scores, in mBPB: for what only quantization changes.
 
     ``differences``: for each model the nats of each document less those of the same document and
-    model under the treatment that it is held against. Models are averaged, documents drawn anew.
+    model under the treatment that it is held against. Documents are drawn anew, the same for all
+    models, and of several models so are they: how weights happen to be rounded differs by model.
     """
     if any(d.shape != document_bytes.shape for d in differences):
         raise InputError("the models were scored on different documents", "study models of one corpus and tokenizer")
-    nats = np.mean(np.stack(list(differences)), axis=0)
+    nats_MD = np.stack(list(differences))
     factor = 1000 / math.log(2.0)
-    value = factor * float(nats.sum()) / max(int(document_bytes.sum()), 1)
-    count = len(nats)
-    if count < 20:
-        return Estimate(value, count=count, why=f"{count} documents are too few to draw from: 20 or more are needed")
+    value = factor * float(nats_MD.mean(0).sum()) / max(int(document_bytes.sum()), 1)
+    models, count = nats_MD.shape
+    if count < FEWEST:
+        return Estimate(
+            value, count=count, why=f"{count} documents are too few to draw from: {FEWEST} or more are needed"
+        )
     draw = np.random.default_rng(_SEED)
     found: list[np.ndarray] = []
     while (left := RESAMPLES - sum(map(len, found))) > 0:
-        chosen = draw.integers(0, count, (min(left, max(1, _DRAWN // count)), count))
-        found.append(factor * nats[chosen].sum(1) / np.maximum(document_bytes[chosen].sum(1), 1))
+        size = min(left, max(1, _DRAWN // (count * models)))
+        chosen_SD = draw.integers(0, count, (size, count))
+        sums_MS = np.stack([nats_D[chosen_SD].sum(1) for nats_D in nats_MD])
+        models_SM = draw.integers(0, models, (size, models))
+        nats_S = sums_MS[models_SM, np.arange(size)[:, None]].mean(1)
+        found.append(factor * nats_S / np.maximum(document_bytes[chosen_SD].sum(1), 1))
     low, high = np.quantile(np.concatenate(found), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(value, float(low), float(high), count)
 

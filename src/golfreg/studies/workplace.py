@@ -69,10 +69,13 @@ class Workplace:
     def cells(
         self, wanted: Sequence[tuple[str, Mapping[str, Any], Callable[[], dict[str, Any]]]]
     ) -> list[dict[str, Any]]:
-        """Several cells, side by side on ``jobs`` threads: for measurements that hold no lock of Python's."""
-        self.expect(len(wanted))
-        with ThreadPoolExecutor(self.jobs) as pool:
+        """Several cells that are expected, side by side on ``jobs`` threads: for what holds no lock of Python's."""
+        pool = ThreadPoolExecutor(self.jobs)
+        try:
             return list(pool.map(lambda one: self.cell(*one), wanted))
+        finally:
+            # After an error or an interrupt what runs is ended and kept; nothing more is begun.
+            pool.shutdown(cancel_futures=True)
 
     def work_dir(self, inputs: Mapping[str, Any]) -> Path:
         """A directory of its own for what has these inputs; it is there again after a kill."""

@@ -40,12 +40,17 @@ def test_a_bootstrap_of_documents_covers_the_true_difference():
     assert covered >= 17
 
 
-def test_models_are_averaged_before_documents_are_drawn():
+def test_a_bit_in_a_thousand_bytes_is_one_mbpb():
+    assert over_documents([np.full(50, math.log(2))], np.full(50, 1000)).value == pytest.approx(1.0)
+
+
+def test_models_that_disagree_widen_the_interval():
     sizes = np.full(50, 1000)
     gain, loss = np.full(50, math.log(2)), np.full(50, -math.log(2))
     estimate = over_documents([gain, loss], sizes)
-    assert (estimate.value, estimate.low, estimate.high) == (0, 0, 0)
-    assert over_documents([gain], sizes).value == pytest.approx(1.0), "1 bit in 1,000 bytes is 1 mBPB"
+    assert (estimate.value, estimate.low, estimate.high) == (0, pytest.approx(-1), pytest.approx(1))
+    agreed = over_documents([gain, gain], sizes)
+    assert agreed.low == pytest.approx(agreed.high) == pytest.approx(1)
 
 
 def test_the_same_documents_give_the_same_interval():
