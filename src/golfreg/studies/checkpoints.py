@@ -65,7 +65,8 @@ def open_checkpoints(paths: Sequence[Path], device: str) -> list[Checkpoint]:
 def moved(plan: Plan, device: str) -> Plan:
     """The plan on this machine: its device, kernels and place of data."""
     from golfreg.kernels.build import static_arguments
-    from golfreg.runner.plan import choose_kernels, resolve_device
+    from golfreg.runner.kernels import choose_kernels
+    from golfreg.runner.plan import resolve_device
 
     wanted = device
     if device == "auto":

@@ -184,7 +184,7 @@ def _borrow(source: Path, link: Path) -> None:
 def _chosen(kind: str, name: str, settings: Mapping[str, Any]) -> Chosen:
     from golfreg.registry.resolve import resolve
     from golfreg.registry.settings import config_values, configure
-    from golfreg.runner.plan import plain_choice
+    from golfreg.runner.kernels import plain_choice
 
     component = resolve(kind, name)
     _, config = configure(component, dict(settings))
