@@ -9,12 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from golfreg.api.errors import AnswerIsNo, ConfigError
+from golfreg.cli import complete
 from golfreg.cli.kernels import named_kernels
 from golfreg.cli.out import Out, plain
 
 
 def kernels(
-    op: Annotated[str | None, typer.Argument(help="Name of an op; all ops, if none is named.")] = None,
+    op: Annotated[
+        str | None,
+        typer.Argument(help="Name of an op; all ops, if none is named.", autocompletion=complete.components("op")),
+    ] = None,
     kernel: Annotated[
         list[str] | None, typer.Option("--kernel", help="Only this one; may be given several times.")
     ] = None,
@@ -133,6 +137,8 @@ def _result(k: dict[str, Any]) -> str:
         return f"failed: {k['error']}"
     if k["refusal"]:
         return f"cannot run here: {k['refusal']}"
+    if k["right"] and "untimed" in k:
+        return f"right, not timed: {k['untimed']}"
     return "right" if k["right"] else f"wrong: {', '.join(k['wrong'][:3])}"
 
 
