@@ -24,6 +24,7 @@ NOT_RUN = {
     "corpora.md": "needs the network or data of one's own",
     "observers.md": "trackio has a library of its own; the rest in tests/contracts/test_observers_page.py",
     "site.md": "a synopsis; tests/contracts/test_site_in_browser.py",
+    "quantizers.md python": "minutes on two cores",
     "significance.md": "a synopsis; tests/unit/cli has the commands",
     "training.md": "minutes, or several GPUs; tests/contracts/test_several_processes.py, tests/unit/train",
     "bytes.md": "a synopsis; tests/unit/cli/test_inspect_command.py",
