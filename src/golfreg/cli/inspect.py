@@ -89,7 +89,7 @@ def _decode(container: Container) -> tuple[list[np.ndarray] | None, str]:
     from golfreg.pack.sections import decoded
 
     codec = container.header.codec
-    if codec.target not in {c.target for c in golfreg_codecs()}:
+    if not codec.targets() <= {c.target for c in golfreg_codecs()}:
         return None, f"codec `{codec.name}` is not built in: bytes of shared streams are split by size"
     size = sum(y.nbytes for y in container.layouts)
     if size > _MOST_DECODED_BYTES:

@@ -55,6 +55,8 @@ def _of_artifact(container: Container) -> list[Section]:
     component = next((c for c in get_host().named("codec", used.name) if c.target == used.target), None)
     if component is None:
         raise ConfigError(f"the artifact was coded with `{used.name}` ({used.target}), which is not installed")
+    if strange := used.targets() - {c.target for c in get_host().of_kind("codec")}:
+        raise ConfigError(f"the artifact was coded with `{min(strange)}`, which is not installed")
     target = load(component)
     config = make_config(target, used.config, f"codec `{used.name}`")
     try:
