@@ -51,8 +51,8 @@ def codecs(
     An artifact's codes are coded again as they are; no code of the artifact is run. A checkpoint is quantized by
     row: matrices at int6, embeddings at int8. Each codec has its default settings, its strongest on weights, and a
     process of its own; what it codes is decoded again and compared. Codecs that run a program are here too.
-    `order-0` is the entropy of each section's bytes; `row x column` that of codes with a table for each product of
-    row and column scale, scales and tables for nothing: ideals, for comparison.
+    Seconds are processor time. `order-0` is the entropy of each section's bytes; `row x column` that of codes with
+    a table for each product of row and column scale, scales and tables for nothing: ideals, for comparison.
 
     Example: golfreg bench codecs runs/NAME/artifact.golfreg --codec lzma --codec zstd
     """
@@ -64,7 +64,8 @@ def codecs(
     out = Out(as_json)
     if plot is not None and plot.suffix not in (".svg", ".png"):
         raise ConfigError(f"`--plot {plain(plot)}` is neither .svg nor .png", "name the file so")
-    names = list(dict.fromkeys(codec or [c.name for c in get_host().of_kind("codec") if not _missing(c)]))
+    usable = [c.name for c in get_host().of_kind("codec") if not _missing(c) and c.name != "auto"]
+    names = list(dict.fromkeys(codec or usable))
     for name in names:
         resolve("codec", name)
     sections = sections_of(weights, bits, clip_std, embedding_clip_std)

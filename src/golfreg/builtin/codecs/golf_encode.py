@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from golfreg.api.codec import little_endian_bytes
+from golfreg.api.errors import InputError
 from golfreg.api.values import ITEM_BYTES, CostTable, Section, Stream
 from golfreg.builtin.codecs.golf import (
     BLOCK,
@@ -279,11 +280,14 @@ def _lzma(data: bytes) -> bytes:
 
 def cost_table(section: Section) -> CostTable:
     """What each code of a section would cost, its classes and tables fitted to this section alone."""
+    y = section.layout
+    if y.alphabet is None or n_planes(y) > 1:
+        raise InputError(f"the {y.part} of `{y.tensor}` have no cost table", "only codes of 8 bits have one")
     (m,) = planes(section)
-    found = fit([m] if m.symbols_RC.size else [], most_tables_for(section.layout.count))
-    if not found.sets or section.layout.alphabet is None:
-        return CostTable(np.zeros(m.symbols_RC.shape, np.uint8), np.zeros((1, 1), np.float32), 0)
-    low, high = section.layout.alphabet
+    low, high = y.alphabet
+    if not m.symbols_RC.size:
+        return CostTable(np.zeros(m.symbols_RC.shape, np.uint8), np.zeros((1, high - low + 1), np.float32), low)
+    found = fit([m], most_tables_for(y.count))
     _, _, grades = best_tables(found)
     # A symbol that no code has yet would take a grade of its own: it costs what the rarest that a table can have does.
     bits = PRECISION - np.log2(np.maximum(frequencies(grades)[:, : high - low + 1], 1))
