@@ -35,6 +35,7 @@ NOT_RUN = {
     "kernels.md golfreg bench": "minutes on two cores, or a GPU; tests/unit/cli/test_bench_kernels.py",
     "kernels.md golfreg kernels inspect mamba3_siso": "compiles for half a minute; tests/unit/kernels/test_inspect.py",
     "leaderboard.md": "imports a clone of the challenge's repository; tests/unit/leaderboard/challenge",
+    "studies/kernel-fusion.md": "minutes of compiling, or a GPU",
     "index.md make run": "trains for 90 seconds what the tutorial trains for less; README.md",
 }
 """Commands that are only held against the program's options: by page, or page and first words; and why."""
