@@ -21,6 +21,7 @@ from golfreg.data.cache import dataset_dir_for, fetched_state
 from golfreg.data.dataset import open_dataset
 from golfreg.data.tokenizers import ByteTokenizer, read_tokenizer, sentencepiece_size
 from golfreg.kernels.build import build_model, static_arguments
+from golfreg.registry.host import get_host
 from golfreg.registry.records import Registered
 from golfreg.registry.resolve import load, resolve
 from golfreg.registry.settings import config_values, make_config
