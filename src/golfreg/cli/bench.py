@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from golfreg.api.errors import AnswerIsNo, ConfigError, GolfregError
+from golfreg.api.errors import AnswerIsNo, GolfregError
 from golfreg.cli.bench_kernels import kernels
 from golfreg.cli.out import Out, plain
 
@@ -56,14 +56,15 @@ def codecs(
 
     Example: golfreg bench codecs runs/NAME/artifact.golfreg --codec lzma --codec zstd
     """
+    from golfreg.plots.file import check_format, save_plot
     from golfreg.registry.host import get_host
     from golfreg.registry.resolve import resolve
     from golfreg.runner.codec_bench import measured, references
     from golfreg.runner.codec_weights import sections_of
 
     out = Out(as_json)
-    if plot is not None and plot.suffix not in (".svg", ".png"):
-        raise ConfigError(f"`--plot {plain(plot)}` is neither .svg nor .png", "name the file so")
+    if plot is not None:
+        check_format(plot)
     usable = [c.name for c in get_host().of_kind("codec") if not _missing(c) and c.name != "auto"]
     names = list(dict.fromkeys(codec or usable))
     for name in names:
@@ -84,9 +85,9 @@ def codecs(
     found.sort(key=lambda row: (row["bytes"] is None, row["bytes"]))
     result = {"weights": str(weights), "parameters": parameters, "references": against, "codecs": found}
     if plot is not None:
-        from golfreg.cli.bench_plot import draw
+        from golfreg.cli.bench_plot import codecs_plot
 
-        draw(result, plot)
+        save_plot(plot, codecs_plot(result))
     if as_json:
         out.json(result)
     else:

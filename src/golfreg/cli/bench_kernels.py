@@ -56,9 +56,12 @@ def kernels(
 
     from golfreg.kernels.bench import bench_op, measure_machine, parse_sizes, smaller
     from golfreg.kernels.measure import Request
+    from golfreg.plots.file import check_format, save_plot
     from golfreg.runner.plan import resolve_device
 
     out = Out(as_json)
+    if plot is not None:
+        check_format(plot)
     device, dtype = resolve_device(device, dtype)
     found: list[dict[str, Any]] = []
     with out.console(stderr=True).status("measuring the machine") as status:
@@ -81,7 +84,6 @@ def kernels(
     document = {"machine": dataclasses.asdict(machine), "versions": _versions(), "ops": found}
     if plot is not None:
         from golfreg.cli.roofline import roofline
-        from golfreg.plots.file import save_plot
 
         save_plot(plot, roofline(document))
     if as_json:
