@@ -27,6 +27,7 @@ NOT_RUN = {
     "significance.md": "a synopsis; tests/unit/cli has the commands",
     "benchmarks.md": "minutes on two cores, or a GPU",
     "benchmarks_mamba3.md": "a GPU",
+    "recipes.md": "a GPU; test_recipes_page.py makes the plans",
     "leaderboard.md": "imports a clone of the challenge's repository; tests/unit/leaderboard/challenge",
     "index.md make run": "trains for 90 seconds what the tutorial trains for less; README.md",
 }
