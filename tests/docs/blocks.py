@@ -34,6 +34,7 @@ NOT_RUN = {
     "kernels.md golfreg run": "minutes on two cores, or a GPU",
     "kernels.md golfreg bench": "minutes on two cores, or a GPU; tests/unit/cli/test_bench_kernels.py",
     "kernels.md golfreg kernels inspect mamba3_siso": "compiles for half a minute; tests/unit/kernels/test_inspect.py",
+    "recipes.md": "a GPU; test_recipes_page.py makes the plans",
     "leaderboard.md": "imports a clone of the challenge's repository; tests/unit/leaderboard/challenge",
     "studies/kernel-fusion.md": "minutes of compiling, or a GPU",
     "index.md make run": "trains for 90 seconds what the tutorial trains for less; README.md",
