@@ -25,6 +25,7 @@ NOT_RUN = {
     "observers.md": "trackio has a library of its own; the rest in tests/contracts/test_observers_page.py",
     "site.md": "a synopsis; tests/contracts/test_site_in_browser.py",
     "significance.md": "a synopsis; tests/unit/cli has the commands",
+    "codecs.md": "needs weights; tests/unit/cli/test_bench_command.py",
     "benchmarks.md": "minutes on two cores, or a GPU",
     "benchmarks_mamba3.md": "a GPU",
     "leaderboard.md": "imports a clone of the challenge's repository; tests/unit/leaderboard/challenge",
