@@ -29,6 +29,7 @@ NOT_RUN = {
     "training.md": "minutes, or several GPUs; tests/contracts/test_several_processes.py, tests/unit/train",
     "bytes.md": "a synopsis; tests/unit/cli/test_inspect_command.py",
     "studies.md": "needs trained checkpoints; tests/unit/studies and tests/contracts/test_studies.py",
+    "codecs.md": "needs weights; tests/unit/cli/test_bench_command.py",
     "benchmarks.md": "minutes on two cores, or a GPU",
     "benchmarks_mamba3.md": "a GPU",
     "kernels.md golfreg run": "minutes on two cores, or a GPU",

@@ -31,7 +31,8 @@ def random_section(draw: np.random.Generator, number: int, most: int = 4000) -> 
     values = _values(draw, shape, *alphabet)
     codes = np.clip(values, *alphabet).astype(dtype)
     role = str(draw.choice(["qkv", "embedding", "mlp_down"]))
-    return Section(Layout(f"t{number}", "codes", role, shape, dtype, "", alphabet), np.ascontiguousarray(codes))
+    layout = Layout(f"t{number}", "codes", role, shape, dtype, "", alphabet)
+    return Section(layout, np.ascontiguousarray(codes).reshape(shape))
 
 
 def _shape(draw: np.random.Generator, most: int) -> tuple[int, ...]:
