@@ -28,6 +28,7 @@ NOT_RUN = {
     "benchmarks.md": "minutes on two cores, or a GPU",
     "benchmarks_mamba3.md": "a GPU",
     "kernels.md": "a GPU, minutes, or half a minute of compiling; tests/unit/cli/test_bench_kernels.py",
+    "recipes.md": "a GPU; test_recipes_page.py makes the plans",
     "leaderboard.md": "imports a clone of the challenge's repository; tests/unit/leaderboard/challenge",
     "studies/kernel-fusion.md": "minutes of compiling, or a GPU",
     "index.md make run": "trains for 90 seconds what the tutorial trains for less; README.md",

@@ -118,11 +118,22 @@ def golfreg_quantizers() -> Iterator[Quantizer]:
         target=target,
         defaults={"bits": 6, "embedding_bits": 8},
     )
+    yield Quantizer(
+        name="gptq",
+        summary="integers per row, each column's error made up for by later ones (GPTQ), int8 embeddings",
+        target="golfreg.builtin.quantizers.gptq:gptq",
+        defaults={"bits": 6, "embedding_bits": 8},
+    )
     yield Quantizer(name="none", summary="bfloat16, for debugging", target="golfreg.builtin.quantizers.none:none")
 
 
 @hookimpl
 def golfreg_codecs() -> Iterator[Codec]:
+    yield Codec(
+        name="golf",
+        summary="golfreg's own: row class x column class models, interleaved rANS",
+        target="golfreg.builtin.codecs.golf:golf",
+    )
     for name, summary in (
         ("lzma", "LZMA at its strongest setting"),
         ("zlib", "DEFLATE at level 9"),

@@ -187,8 +187,14 @@ def _merge(
     for key, value in new.items():
         dotted = f"{prefix}.{key}"
         if isinstance(value, Mapping):
-            below = merged.get(key)
-            merged[key] = _merge(below if isinstance(below, dict) else {}, value, dotted, origin, origins)
+            below = merged.get(key, {})
+            if not isinstance(below, dict):
+                set_by = origins.get(dotted, DEFAULT).text
+                raise ConfigError(
+                    f"{origin.text}: `{dotted}` is {below!r} ({set_by}) and no table",
+                    f"set `{dotted}` to a table in both places, or change one of them",
+                )
+            merged[key] = _merge(below, value, dotted, origin, origins)
         else:
             merged[key] = value
             origins[dotted] = origin

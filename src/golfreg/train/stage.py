@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +27,8 @@ from golfreg.train.schedule import Schedule, check_shapes
 from golfreg.train.state import TrainState
 from golfreg.train.steps import Steps
 from golfreg.train.throughput import Throughput, peak_flops
+
+T = TypeVar("T")
 
 
 def loader_seed(plan: Plan) -> int | None:
@@ -97,8 +101,26 @@ def prepare(plan: Plan, group: Group) -> tuple[Steps, Throughput]:
             hint="set a smaller `train.calibration_reserve_seconds`",
         )
     schedule = Schedule(settings, settings.steps, seconds)
-    steps = Steps(state, gradients, schedule, group, device=plan.device)
+    rounding = None
+    if settings.fake_quant_fraction:
+        from golfreg.train.rounding import Rounding  # Here: code that is loaded counts.
+
+        chosen = rounded_parameters(parameters, settings.fake_quant_skip)
+        rounding = Rounding(chosen, target.roles(model), plan.quantizer, compiled=plan.compile)
+    steps = Steps(state, gradients, schedule, group, device=plan.device, rounding=rounding)
     return steps, throughput_of(plan, target.flops_per_token(plan.architecture.make_config(), context))
+
+
+def rounded_parameters(parameters: Mapping[str, T], skip: str) -> dict[str, T]:
+    """Those whose names match none of the patterns, which commas separate. ConfigError for one that matches nothing."""
+    patterns = [pattern.strip() for pattern in skip.split(",") if pattern.strip()]
+    for pattern in patterns:
+        if not fnmatch.filter(parameters, pattern):
+            raise ConfigError(
+                f"`train.fake_quant_skip`: no parameter is named like `{pattern}`",
+                hint=f"one of them is `{next(iter(parameters), '')}`; `*` stands for anything",
+            )
+    return {n: p for n, p in parameters.items() if not any(fnmatch.fnmatch(n, pattern) for pattern in patterns)}
 
 
 def throughput_of(plan: Plan, flops_per_token: int) -> Throughput:
