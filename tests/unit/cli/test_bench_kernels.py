@@ -100,6 +100,8 @@ def test_the_roofline_is_a_drawing_that_stands_alone(measured: dict[str, Any]) -
     assert "wrong" not in text
     assert ".f-series0{fill:" in text
     assert "NaN" not in text
+    assert "mathdefault" not in text, "labels are plain text"
+    assert "operations a byte" in text
 
 
 def test_the_table_shows_errors_and_times_beside_each_other(
