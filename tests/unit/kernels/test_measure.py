@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from golfreg.kernels import launches
 from golfreg.kernels import measure as module
 from golfreg.kernels.launches import watched_launches
 from golfreg.kernels.measure import Request, measure
@@ -77,3 +78,13 @@ def test_launches_that_run_are_noted_with_what_was_compiled(monkeypatch: pytest.
     with watched_launches() as found:
         assert jit.JITFunction.run(fake, 1, grid=(1,), warmup=False) is made
     assert [(launch.name, launch.compiled) for launch in found] == [("fake", made)]
+
+
+def test_where_there_is_no_triton_nothing_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> Any:
+        raise ImportError(name)
+
+    monkeypatch.setattr(launches.importlib, "import_module", absent)
+    with watched_launches() as found:
+        pass
+    assert found == []
