@@ -11,13 +11,26 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from golfreg.api.values import Budget, BuildContext, Case, Documents, Layout, Role, Section, Shards, Stock, Stream
+from golfreg.api.values import (
+    Budget,
+    BuildContext,
+    Case,
+    CostTable,
+    Documents,
+    Layout,
+    Role,
+    Section,
+    Shards,
+    Stock,
+    Stream,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
     from golfreg.api.observer import ObservedRun
+    from golfreg.api.workload import Workload
 
 
 @runtime_checkable
@@ -78,6 +91,14 @@ class QuantizerTarget(Protocol):
 
     ``needs``: names of statistics that golfreg gathers on the training clock. Known:
     ``input_second_moment`` (for each matrix W[rows, cols] the mean of x x^T, [cols, cols]).
+
+    It may also have ``fake_quant(weight, role, config) -> weight``: what decoding would give back for a
+    weight, from the weight alone, with a gradient (straight through, as a rule). Then it takes part in
+    training: with ``train.fake_quant_fraction`` the model is used with such weights, every parameter of two
+    or more dimensions, in the last part of the run. It is compiled, so it makes no decision by value.
+
+    If its ``Config`` names roles or row groups (``golfreg.api.overrides``), ``check_roles(roles)`` of the
+    config is called while planning, and raises ``ConfigError`` for one that the model does not have.
     """
 
     Config: type
@@ -112,6 +133,19 @@ class CodecTarget(Protocol):
 
 
 @runtime_checkable
+class CostedCodec(Protocol):
+    """What a codec provides besides if it can say what a code costs; quantizers that trade bits for error ask."""
+
+    def cost_table(self, section: Section, config: Any) -> CostTable:
+        """Bits by context and symbol of a section of 8-bit codes, as its codes are now.
+
+        A codec that codes some sections otherwise (by prediction, by repeated strings) gives the cost
+        without that: no less than what they take. InputError for a section that is not of codes.
+        """
+        ...
+
+
+@runtime_checkable
 class OpTarget(Protocol):
     """An operation. ``reference`` is plain PyTorch and defines what is right."""
 
@@ -125,6 +159,16 @@ class OpTarget(Protocol):
 
 
 @runtime_checkable
+class TimedOp(Protocol):
+    """What an op provides besides its cases if ``golfreg bench kernels`` shall time it at sizes of real use.
+
+    Without it the largest case is timed.
+    """
+
+    def workload(self) -> Workload: ...
+
+
+@runtime_checkable
 class KernelTarget(Protocol):
     """One implementation of an op, with the op's signature."""
 
@@ -132,6 +176,19 @@ class KernelTarget(Protocol):
 
     def supports(self, device: str, dtype: str, **static: Any) -> str | None:
         """None if it can run, else the reason why not. ``static``: the op's static arguments."""
+        ...
+
+
+@runtime_checkable
+class InspectableKernel(Protocol):
+    """What a kernel in Triton provides besides ``call`` for ``golfreg kernels inspect`` to compile it without a GPU."""
+
+    def configurations(self) -> Mapping[str, Callable[[], object]]:
+        """By name (dtype, sizes), what launches the kernel forward and backward on tensors of the device ``meta``.
+
+        Launches made meanwhile are noted and compiled instead of run, so that what is compiled is
+        what the kernel's own code launches.
+        """
         ...
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SPEC_SCHEMA = 1
+CALIBRATION_SOURCES = ("train", "generated", "random")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,9 @@ class Components:
     codec: str = "lzma"
     corpus: str = "docstrings"
     kernel: str = "auto"
-    """A kernel's name for every op that has one of that name, or ``auto``: the fastest that supports the shapes."""
+    """``auto``: the fastest that supports the shapes. A kernel's name: that one for every op of the run's mixers that
+    has it. ``OP=NAME``: for one op, also of those that the architecture and training otherwise compute in
+    plain code. Several are separated by commas."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,13 @@ class TrainSettings:
     calibration_reserve_seconds: float = 0.0
     """Kept free of training at the end, for calibration; used when the quantizer needs statistics."""
     calibration_tokens: int = 65_536
+    calibration_source: str = "train"
+    """Tokens that statistics are gathered from: ``train``, the training data; ``generated``, drawn from the model
+    itself; ``random``. Never the validation data."""
+    fake_quant_fraction: float = 0.0
+    """Last part of the run in which every matrix is used as the quantizer would give it back; 0: none."""
+    fake_quant_skip: str = ""
+    """Parameters that are not: names with ``*``, separated by commas, such as ``blocks.*.mixer.in_proj.weight``."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ def run(job: Job) -> dict[str, Any]:
         for key, value in read_tensors(job.run_dir / "statistics.safetensors").items():
             statistic, _, name = key.partition("/")
             statistics.setdefault(statistic, {})[name] = value
-    budget = Budget(plan.limits.cap_bytes, _pack_bytes(job, header))
+    device = "cuda" if plan.device == "cuda" and torch.cuda.is_available() else "cpu"
+    budget = Budget(plan.limits.cap_bytes, _pack_bytes(job, header), device)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("default")
         sections = plan.quantizer.load().quantize(weights, roles, statistics, budget, plan.quantizer.make_config())

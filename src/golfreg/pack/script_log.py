@@ -48,7 +48,7 @@ def trained_lines(trained: Mapping[str, Any], steps: int, calibrate_seconds: flo
     if "peak_memory_bytes" in trained:
         lines.append(f"peak memory allocated: {trained['peak_memory_bytes'] >> 20} MiB")
     if calibrate_seconds:
-        lines.append(f"gptq:collected statistics of training batches in {calibrate_seconds:.3f}s")
+        lines.append(f"gptq:collected statistics of the inputs in {calibrate_seconds:.3f}s")
     return lines
 
 

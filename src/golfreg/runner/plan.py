@@ -5,33 +5,33 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
+from dataclasses import asdict, dataclass, field, fields, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from golfreg.api.errors import ConfigError, EnvironmentFault
+from golfreg.api.errors import ConfigError, EnvironmentFault, nearest
+from golfreg.api.values import Role
 from golfreg.config.load import Loaded
 from golfreg.config.plan import Chosen, Limits, Plan, plan_to_dict
-from golfreg.config.spec import RunSpec
+from golfreg.config.spec import CALIBRATION_SOURCES, RunSpec, TrainSettings
 from golfreg.data.cache import dataset_dir_for, fetched_state
 from golfreg.data.dataset import open_dataset
 from golfreg.data.tokenizers import ByteTokenizer, read_tokenizer, sentencepiece_size
 from golfreg.kernels.build import build_model, static_arguments
-from golfreg.kernels.choose import choose_kernel
-from golfreg.registry.host import get_host
 from golfreg.registry.records import Registered
 from golfreg.registry.resolve import load, resolve
 from golfreg.registry.settings import config_values, make_config
 from golfreg.rules.ruleset import load_ruleset
+from golfreg.runner.kernels import choose_all, plain_choice
 from golfreg.runner.observing import check_observers, unused_observers
 from golfreg.runner.settings import component_settings, unused_tables
 from golfreg.score.windows import parse_windows
 from golfreg.train.orthogonalize import COEFFICIENTS
 from golfreg.train.schedule import check_shapes
+from golfreg.train.stage import rounded_parameters
 
 MOST_PROCESSES = 8
 """That train together: the GPUs of one host."""
@@ -52,6 +52,8 @@ class Planned:
     warnings: list[str]
     observers: list[Chosen]
     """Who is told of the run; the plan knows nothing of them."""
+    tensors: dict[str, tuple[tuple[int, ...], Role]] = field(default_factory=dict)
+    """Shape and role of every parameter; empty while the vocabulary is not known."""
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Every setting with its value and origin."""
@@ -94,7 +96,13 @@ def make_plan(loaded: Loaded) -> Planned:
         ops.update({op: plain_choice(resolve("op", op)) for op in mixer.descriptor.ops})  # type: ignore[attr-defined]
     warnings = unused_tables(loaded, set(mixers)) + unused_observers(loaded)
     static = static_arguments((chosen.load(), chosen.make_config()) for chosen in mixers.values())
-    kernels = choose_kernels({op: static.get(op, []) for op in ops}, spec.components.kernel, device, dtype)
+    described = [architecture.descriptor, *(resolve("mixer", name).descriptor for name in mixers)]
+    own: dict[str, list[dict[str, Any]]] = {op: [] for d in described for op in getattr(d, "inline_ops", ())}
+    own |= static_arguments([(target, config)])
+    kernels, train_kernels = choose_all(
+        {op: static.get(op, []) for op in ops}, own, spec.components.kernel, device, dtype
+    )
+    ops.update({op: plain_choice(resolve("op", op)) for op in kernels})
 
     quantizer = resolve("quantizer", spec.components.quantizer)
     codec = resolve("codec", spec.components.codec)
@@ -113,6 +121,8 @@ def make_plan(loaded: Loaded) -> Planned:
         )
     if spec.train.steps and spec.train.seconds:
         warnings.append("`train.seconds` has no effect: `train.steps` is set")
+    if spec.train.fake_quant_skip and not spec.train.fake_quant_fraction:
+        warnings.append("`train.fake_quant_skip` has no effect: `train.fake_quant_fraction` is 0")
     if spec.train.seconds > ruleset.limits.train_seconds:
         raise ConfigError(
             f"`train.seconds = {spec.train.seconds:g}` is over the {ruleset.limits.train_seconds:g} s"
@@ -120,6 +130,7 @@ def make_plan(loaded: Loaded) -> Planned:
             "choose another ruleset with `--ruleset`",
         )
     chosen_quantizer = choose(loaded, quantizer, origins, "quantizer.")
+    warnings += check_quantization(spec.train, chosen_quantizer.name, load(quantizer))
     plan = Plan(
         spec=spec,
         spec_digest="",
@@ -131,6 +142,7 @@ def make_plan(loaded: Loaded) -> Planned:
         corpus=replace(plain_choice(corpus), argument=argument if colon else None),
         ops=ops,
         kernels=kernels,
+        train_kernels=train_kernels,
         limits=ruleset.as_limits(),
         track=ruleset.track,
         device=device,
@@ -147,11 +159,14 @@ def make_plan(loaded: Loaded) -> Planned:
         ),
     )
     plan = replace(plan, spec_digest=digest(plan))
-    parameters, flops = count(plan, target, config)
+    tensors, flops = count(plan, target, config)
+    parameters = sum(prod(shape) for shape, _ in tensors.values()) if tensors else None
+    if tensors:
+        rounded_parameters(tensors, spec.train.fake_quant_skip)
     observers = [
         choose(loaded, resolve("observer", name), origins, f"observer.{name}.", flat=False) for name in loaded.observers
     ]
-    return Planned(plan, origins, parameters, flops, warnings, observers)
+    return Planned(plan, origins, parameters, flops, warnings, observers, tensors)
 
 
 def choose(loaded: Loaded, component: Registered, origins: dict[str, str], prefix: str, *, flat: bool = True) -> Chosen:
@@ -167,44 +182,6 @@ def choose(loaded: Loaded, component: Registered, origins: dict[str, str], prefi
     for f in fields(config):
         origins[prefix + f.name] = where.get(f.name, "default")
     return replace(plain_choice(component), config=config_values(config))
-
-
-def plain_choice(component: Registered) -> Chosen:
-    """A component that is not configured."""
-    return Chosen(
-        kind=component.kind,
-        name=component.name,
-        target=component.target,
-        distribution=component.distribution,
-        version=component.version,
-        module=component.module,
-    )
-
-
-def choose_kernels(ops: Mapping[str, list[dict[str, Any]]], wanted: str, device: str, dtype: str) -> dict[str, Chosen]:
-    """The kernel of each op: the one asked for where the op has it, else the first by priority that can run here.
-
-    ``ops``: name to the static arguments with which this run's mixers call it.
-    """
-    offered = {op: {c.name for c in get_host().of_kind("kernel") if c.op == op} for op in sorted(ops)}
-    nobody_has_it = not any(wanted in names for names in offered.values())
-    kernels = {}
-    for op, names in offered.items():
-        by_name = {name: resolve("kernel", name, op=op) for name in sorted(names)}
-        name, reason = choose_kernel(
-            op,
-            [
-                (c.name, getattr(c.descriptor, "priority", 0), partial(load, c))
-                for c in by_name.values()
-                if not c.missing or c.name == wanted
-            ],
-            device,
-            dtype,
-            wanted if wanted in names or (wanted != "auto" and nobody_has_it) else None,
-            static=ops[op],
-        )
-        kernels[op] = replace(plain_choice(by_name[name]), reason=reason)
-    return kernels
 
 
 def resolve_device(device: str, dtype: str) -> tuple[str, str]:
@@ -260,8 +237,9 @@ def check_ranges(spec: RunSpec) -> None:
             raise ConfigError(f"`train.{key} = {getattr(train, key)}` is out of range", "it is below 1")
     if train.nproc > MOST_PROCESSES:
         raise ConfigError(f"`train.nproc = {train.nproc}` is out of range", f"it is at most {MOST_PROCESSES}")
-    if train.warmdown_fraction > 1:
-        raise ConfigError(f"`train.warmdown_fraction = {train.warmdown_fraction}` is out of range", "it is at most 1")
+    for key in ("warmdown_fraction", "fake_quant_fraction"):
+        if getattr(train, key) > 1:
+            raise ConfigError(f"`train.{key} = {getattr(train, key)}` is out of range", "it is at most 1")
     check_shapes(train)
     if train.muon_coefficients not in COEFFICIENTS:
         raise ConfigError(
@@ -269,9 +247,29 @@ def check_ranges(spec: RunSpec) -> None:
         )
     if train.order not in ("shuffled", "sequential"):
         raise ConfigError(f"`train.order = {train.order}` is not known", "it is `shuffled` or `sequential`")
+    if train.calibration_source not in CALIBRATION_SOURCES:
+        raise ConfigError(
+            f"`train.calibration_source = {train.calibration_source}` is not known",
+            nearest(train.calibration_source, CALIBRATION_SOURCES, "it is one of"),
+        )
     if score.documents not in ("isolated", "stream"):
         raise ConfigError(f"`score.documents = {score.documents}` is not known", "it is `isolated` or `stream`")
     parse_windows(score.windows, score.sequence_length or train.sequence_length)
+
+
+def check_quantization(train: TrainSettings, name: str, target: Any) -> list[str]:
+    """Warnings for settings of calibration and late quantization that have no effect with this quantizer.
+
+    ConfigError if it cannot take part in training.
+    """
+    if train.fake_quant_fraction and not callable(getattr(target, "fake_quant", None)):
+        raise ConfigError(
+            f"`train.fake_quant_fraction = {train.fake_quant_fraction}`: quantizer `{name}` has no `fake_quant`",
+            "choose `gptq` or `int6`, or set it to 0",
+        )
+    if train.calibration_source != TrainSettings.calibration_source and not target.needs:
+        return [f"`train.calibration_source` has no effect: quantizer `{name}` needs no statistics"]
+    return []
 
 
 def check_argument(corpus: Registered, argument: str | None) -> None:
@@ -309,21 +307,32 @@ def vocabulary(plan: Plan) -> tuple[int, int | None] | None:
     return read.vocab_size, read.bos_id
 
 
-def count(plan: Plan, target: Any, config: Any) -> tuple[int | None, int | None]:
-    """Parameters, and FLOPs per token, without allocating the weights."""
+def count(plan: Plan, target: Any, config: Any) -> tuple[dict[str, tuple[tuple[int, ...], Role]], int | None]:
+    """Shapes and roles of the parameters, and FLOPs per token, without allocating the weights; none while the
+    vocabulary is not known.
+
+    A quantizer's config that names roles (``check_roles``) is asked whether this model has them.
+    """
     known = vocabulary(plan)
-    if known is None:
-        return None, None
     with torch.device("meta"):
         model, context = build_model(
             plan.architecture,
             plan.mixers,
             plan.ops,
             plan.kernels,
-            vocab_size=known[0],
+            vocab_size=known[0] if known else ByteTokenizer.vocab_size,
             sequence_length=plan.spec.train.sequence_length,
-            bos_id=known[1],
+            bos_id=known[1] if known else None,
             device="meta",
             dtype=plan.dtype,
         )
-    return sum(p.numel() for p in model.parameters()), target.flops_per_token(config, context)
+    roles = target.roles(model)
+    if check_roles := getattr(plan.quantizer.make_config(), "check_roles", None):
+        try:
+            check_roles(roles.values())
+        except ConfigError as error:
+            raise ConfigError(f"quantizer `{plan.quantizer.name}`: {error.message}", error.hint) from error
+    if known is None:
+        return {}, None
+    tensors = {name: (tuple(p.shape), roles.get(name, Role("scalar"))) for name, p in model.named_parameters()}
+    return tensors, target.flops_per_token(config, context)

@@ -85,7 +85,7 @@ def make_record(run_dir: Path, plan: Plan, results: dict[str, dict[str, Any]], n
         environment=environment(plan),
         kernels={
             op: KernelFacts(kernel=k.name, reason=k.reason, distribution=k.distribution, version=k.version)
-            for op, k in plan.kernels.items()
+            for op, k in (plan.kernels | plan.train_kernels).items()
         },
         settings=settings_of(plan),
     )

@@ -32,6 +32,8 @@ OPTIONS = {
     "MAX_WALLCLOCK_SECONDS": "",
 }
 """Environment variables of the challenge's script, with their defaults; each is also a flag."""
+BY_NAME = ("mixers", "ops", "kernels", "train_kernels")
+"""The plan's tables of components."""
 
 
 def main(script: str, settings: dict[str, Any], arguments: Sequence[str] | None = None) -> None:
@@ -195,7 +197,7 @@ def _with_options(plan: Mapping[str, Any], options: Mapping[str, str], dataset: 
         return {**part, **origin}
 
     parts = {kind: placed(plan[kind]) for kind in ("architecture", "quantizer", "codec")}
-    tables = {kind: {name: placed(part) for name, part in plan[kind].items()} for kind in ("mixers", "ops", "kernels")}
+    tables = {kind: {name: placed(part) for name, part in plan[kind].items()} for kind in BY_NAME if kind in plan}
     return {
         **plan, **parts, **tables,
         "spec": spec,

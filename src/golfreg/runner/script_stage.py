@@ -53,7 +53,7 @@ def _on_this_machine(plan: Plan) -> Plan:
         )
     if plan.device != "cuda" or torch.cuda.is_available():
         return plan
-    return dataclasses.replace(plan, device="cpu", dtype="float32", compile=False, kernels={})
+    return dataclasses.replace(plan, device="cpu", dtype="float32", compile=False, kernels={}, train_kernels={})
 
 
 def _pack(job: Job, code_bytes: int) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""The calibrate stage: statistics that the quantizer declared, from training tokens, on the training clock.
+"""The calibrate stage: statistics that the quantizer declared, on the training clock.
+
+They come from training tokens, or from tokens that need no data (``train.calibration_source``); never from validation.
 
 It runs on an uncompiled model in a process of its own. With ``GOLFREG_WAIT_FOR_GO=1`` it makes
 everything ready and then waits for a line on standard input, so that its imports cost no time.
@@ -50,14 +52,23 @@ def run(job: Job) -> dict[str, Any]:
     roles = plan.architecture.load().roles(model)
     window = settings.sequence_length
     batch = max(window, micro_batch(settings, settings.batch_tokens)[1] // window * window)
-    wanted = min(settings.calibration_tokens, dataset.train_tokens)
-    count = max(1, wanted // batch)
-    loader = Loader(dataset.train_shards, batch, window, seed=loader_seed(plan))
+    source = settings.calibration_source
+    if source == "train":
+        count = max(1, min(settings.calibration_tokens, dataset.train_tokens) // batch)
+        loader = Loader(dataset.train_shards, batch, window, seed=loader_seed(plan))
+    else:
+        import golfreg.train.calibration_tokens as drawn  # Here: code that is loaded counts.
     wait_for_go()
 
     begun = time.monotonic()
     load_weights(job.run_dir / "model.safetensors", model)
-    batches = [torch.from_numpy(loader.next()[0]).to(plan.device) for _ in range(count)]
+    if source == "train":
+        batches = [torch.from_numpy(loader.next()[0]).to(plan.device) for _ in range(count)]
+    else:
+        batches = drawn.drawn_batches(
+            source, model, tokens=settings.calibration_tokens, batch_tokens=batch, window=window,
+            vocab_size=dataset.vocab_size, bos_id=dataset.bos_id, seed=plan.spec.seed, device=plan.device,
+        )  # fmt: skip
     tensors: dict[str, Tensor] = {}
     for statistic in plan.quantizer_needs:
         for name, tensor in STATISTICS[statistic](model, roles, batches).items():
@@ -67,7 +78,8 @@ def run(job: Job) -> dict[str, Any]:
     write_tensors(job.run_dir / "statistics.safetensors", tensors)
     return {
         "calibrate_seconds": time.monotonic() - begun,
-        "tokens": count * batch,
+        "source": source,
+        "tokens": sum(tokens_BT.numel() for tokens_BT in batches),
         "statistics": len(tensors),
     }
 

@@ -40,6 +40,11 @@ class Schedule:
         part = min(1.0, step / s.muon_momentum_steps) if s.muon_momentum_steps else 1.0
         return s.muon_momentum_start + part * (s.muon_momentum - s.muon_momentum_start)
 
+    def rounded(self, step: int, elapsed_seconds: float) -> bool:
+        """Whether this step is made at rounded weights (``golfreg.train.rounding``)."""
+        fraction = self.settings.fake_quant_fraction
+        return fraction > 0 and self.progress(step, elapsed_seconds) >= 1.0 - fraction
+
     def shape(self, step: int, elapsed_seconds: float) -> tuple[int, int]:
         """(tokens of this step, length of its windows)."""
         progress = self.progress(step, elapsed_seconds)

@@ -5,10 +5,11 @@ B windows, T time, N = B * T tokens. ``tokens_BT`` predict ``targets_BT``, one t
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,9 @@ from golfreg.train.loss import Gradients
 from golfreg.train.prefetch import Prefetch
 from golfreg.train.schedule import Schedule, micro_batch, step_shapes
 from golfreg.train.state import TrainState
+
+if TYPE_CHECKING:
+    from golfreg.train.rounding import Rounding
 
 _WARMUP_STEPS = 3
 """Of the first shape; of each further one a single step compiles it and a second one runs it."""
@@ -31,8 +35,16 @@ class Steps:
     """
 
     def __init__(
-        self, state: TrainState, gradients: Gradients, schedule: Schedule, group: Group, *, device: str
+        self,
+        state: TrainState,
+        gradients: Gradients,
+        schedule: Schedule,
+        group: Group,
+        *,
+        device: str,
+        rounding: Rounding | None = None,
     ) -> None:
+        self.rounding = rounding
         self.state, self.gradients, self.schedule, self.group, self.device = state, gradients, schedule, group, device
         self.settings = schedule.settings
         self.parameters = list(state.model.parameters())
@@ -42,11 +54,15 @@ class Steps:
         """One step: gradients, clipping, optimizers, average. Loss and gradient norm, on the device."""
         self.group.tell("step", elapsed_seconds)
         state, schedule = self.state, self.schedule
-        return self._step(schedule.rate(state.step, elapsed_seconds), *schedule.shape(state.step, elapsed_seconds))
+        rate, shape = schedule.rate(state.step, elapsed_seconds), schedule.shape(state.step, elapsed_seconds)
+        return self._step(rate, *shape, self.rounding if schedule.rounded(state.step, elapsed_seconds) else None)
 
-    def _step(self, rate: float, batch_tokens: int, length: int) -> tuple[Tensor, Tensor]:
+    def _step(
+        self, rate: float, batch_tokens: int, length: int, rounding: Rounding | None = None
+    ) -> tuple[Tensor, Tensor]:
         state = self.state
-        loss = self.gradients(self._micro_batches(batch_tokens, length), batch_tokens)
+        with rounding.weights() if rounding else contextlib.nullcontext():
+            loss = self.gradients(self._micro_batches(batch_tokens, length), batch_tokens)
         loss = self.group.sum_gradients(self.parameters, loss)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.grad_clip or math.inf)
         state.muon.step(rate, self.schedule.momentum(state.step))
@@ -81,6 +97,9 @@ class Steps:
         for number, (batch_tokens, length) in enumerate(shapes):
             for _ in range(2 if number else _WARMUP_STEPS):
                 self._step(0.0, batch_tokens, length)
+        if self.rounding:
+            for _ in range(2):
+                self._step(0.0, *step_shapes(self.settings)[-1], self.rounding)
         self.state.load(copies, numbers)
         if self.device == "cuda":
             torch.cuda.synchronize()

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import sys
 
@@ -7,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from golfreg.api import EnvironmentFault, PluginError, Role
-from golfreg.train import calibrate
+from golfreg.api import ConfigError, EnvironmentFault, PluginError, Role
+from golfreg.train import calibrate, calibration_tokens
 from golfreg.train.files import write_tensors
 
 
@@ -143,3 +144,91 @@ def test_without_its_launcher_calibration_leaves(job, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     with pytest.raises(EnvironmentFault, match="launcher"):
         calibrate.run(job)
+
+
+class Remembering(torch.nn.Module):
+    """After token t comes t + 1 or t + 2, mod 8; with ``step`` it also counts what it has read."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = torch.nn.Embedding.from_pretrained(torch.eye(8))
+        self.calls = []
+
+    def features(self, tokens_BT):
+        self.calls.append(tokens_BT.shape)
+        return self.embedding(tokens_BT)
+
+    def head(self, x_BTD):
+        return (x_BTD.roll(1, -1) + x_BTD.roll(2, -1) - 1) * 100
+
+
+class Stepping(Remembering):
+    def initial_state(self, n_batch, context):
+        return 0
+
+    def step(self, tokens_BT, state):
+        self.calls.append(state)
+        return self.embedding(tokens_BT), state + 1
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("kind", [Remembering, Stepping])
+def test_generated_text_is_drawn_from_the_model_after_a_documents_start(kind, monkeypatch):
+    monkeypatch.setattr(calibration_tokens, "TOGETHER", 4)
+    model = kind()
+    tokens_BL = calibration_tokens.generated_tokens(model, 6, 100, 8, 3, seeded())
+    assert tokens_BL.shape == (6, 100)
+    assert (tokens_BL[:, 0] == 3).all()
+    steps = (tokens_BL[:, 1:] - tokens_BL[:, :-1]) % 8
+    assert set(steps.unique().tolist()) == {1, 2}
+    assert 0.4 < (steps == 1).float().mean() < 0.6
+    assert torch.equal(calibration_tokens.generated_tokens(model, 6, 100, 8, 3, seeded()), tokens_BL)
+    assert not torch.equal(calibration_tokens.generated_tokens(model, 6, 100, 8, 3, seeded(1)), tokens_BL)
+
+
+def test_generation_carries_the_state_on_where_the_model_can_and_reads_a_bounded_window_where_it_cannot():
+    stepping, plain = Stepping(), Remembering()
+    for model in (stepping, plain):
+        calibration_tokens.generated_tokens(model, 2, 100, 8, None, seeded())
+    assert stepping.calls == list(range(99))
+    assert len(plain.calls) == 99
+    assert max(shape[1] for shape in plain.calls) == calibration_tokens.WITHOUT_STATE
+
+
+def test_a_model_with_a_mixer_that_has_no_state_is_read_in_windows():
+    class Refusing(Stepping):
+        def initial_state(self, n_batch, context):
+            raise ConfigError("the mixer cannot carry its state")
+
+    model = Refusing()
+    calibration_tokens.generated_tokens(model, 1, 5, 8, 0, seeded())
+    assert [tuple(shape) for shape in model.calls] == [(1, 1), (1, 2), (1, 3), (1, 4)]
+
+
+def test_random_tokens_have_every_token_alike():
+    tokens_BL = calibration_tokens.random_tokens(64, 1000, 8, 5, seeded())
+    assert (tokens_BL[:, 0] == 5).all()
+    counts = tokens_BL[:, 1:].flatten().bincount(minlength=8)
+    assert (counts / counts.sum() - 1 / 8).abs().max() < 0.01
+
+
+@pytest.mark.parametrize("source", ["generated", "random"])
+def test_other_sources_read_no_data_and_keep_the_budget(tiny, job, monkeypatch, source):
+    def no_data(*arguments, **options):
+        raise AssertionError("training data was opened")
+
+    plain = calibrate.run(job)
+    of_train = load_file(job.run_dir / "statistics.safetensors")
+    monkeypatch.setattr(calibrate, "Loader", no_data)
+    train = dataclasses.replace(job.plan.spec.train, calibration_source=source)
+    plan = dataclasses.replace(job.plan, spec=dataclasses.replace(job.plan.spec, train=train))
+    result = calibrate.run(dataclasses.replace(job, plan=plan))
+    assert (result["source"], result["statistics"]) == (source, 5)
+    assert result["tokens"] == 400 // tiny.WINDOW * tiny.WINDOW
+    statistics = load_file(job.run_dir / "statistics.safetensors")
+    assert all(torch.isfinite(t).all() for t in statistics.values())
+    assert plain["source"] == "train"
+    assert all(not torch.equal(tensor, statistics[name]) for name, tensor in of_train.items())

@@ -23,7 +23,7 @@ def fake_quant(weight: torch.Tensor, role: Role, config: RowwiseConfig) -> torch
     for group, rows in parts.row_groups("weight", weight.detach().to(torch.float32), role):
         bits, clip_std = config.width(role.name, group)
         highest = 2 ** (bits - 1) - 1
-        scale_R = row_scales(rows, clip_std, highest)
+        scale_R = row_scales(rows, clip_std, highest, config.scale_mantissa_bits)
         scale = scale_R.to(torch.float32).view(-1, *[1] * (rows.ndim - 1))
         pieces.append(row_codes(rows, scale_R, highest) * scale)
     return torch.cat(pieces).to(weight.dtype) + (weight - weight.detach())
