@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from golfreg.cli import bench, data, doctor, inspect, kernels, leaderboard, plugins, recipes, run, score
+from golfreg.cli import bench, data, doctor, inspect, kernels, leaderboard, plugins, recipes, run, score, study
 
 app = typer.Typer(
     name="golfreg",
@@ -46,3 +46,4 @@ app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
 app.add_typer(kernels.app, name="kernels")
 app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(study.app, name="study")

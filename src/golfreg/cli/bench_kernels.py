@@ -31,7 +31,7 @@ def kernels(
     ] = None,
     seconds: Annotated[float, typer.Option("--seconds", help="Of each timing.", min=0.0, max=600.0)] = 1.0,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds that one kernel may take.", min=1.0)] = 600.0,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the roofline into this SVG file.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the roofline: FILE.svg or FILE.png.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Measure every kernel of an op: errors against float64, time, memory, and what the machine allows.
@@ -76,10 +76,10 @@ def kernels(
             )  # fmt: skip
     document = {"machine": dataclasses.asdict(machine), "versions": _versions(), "ops": found}
     if plot is not None:
-        from golfreg.cli.roofline import draw_roofline
-        from golfreg.config.job import write_whole
+        from golfreg.cli.roofline import roofline
+        from golfreg.plots.file import save_plot
 
-        write_whole(plot, draw_roofline(document).encode())
+        save_plot(plot, roofline(document))
     if as_json:
         out.json(document)
     else:

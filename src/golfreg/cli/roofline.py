@@ -5,40 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from golfreg.api.errors import AnswerIsNo
-from golfreg.leaderboard.site.drawing import Sheet, drawn
-from golfreg.leaderboard.site.svg import GRID, INK, MUTED, SERIES, SURFACE
+from golfreg.plots.file import Plot
+from golfreg.plots.sheet import Margins, Sheet
 
 SIZE = (760, 460)
-_LIGHT = (
-    "#1c211f",
-    "#5d6662",
-    "#d9dedb",
-    "#0b7a55",
-    "#3f6fb5",
-    "#c8862b",
-    "#8b5fa8",
-    "#c25450",
-    "#4aa3a2",
-    "#87893b",
-    "#9aa39d",
-)
-_DARK = (
-    "#e4e9e6",
-    "#9aa39d",
-    "#39413d",
-    "#4cc795",
-    "#7da7e8",
-    "#e0aa5c",
-    "#bb94d6",
-    "#e5857f",
-    "#74cbc9",
-    "#b5b768",
-    "#7d8881",
-)
 
 
-def draw_roofline(document: dict[str, Any]) -> str:
-    """A file of SVG that stands alone, of what ``golfreg bench kernels --json`` prints.
+def roofline(document: dict[str, Any]) -> Plot:
+    """The chart of what ``golfreg bench kernels --json`` prints.
 
     AnswerIsNo if no kernel has a time with counted work.
     """
@@ -49,33 +23,37 @@ def draw_roofline(document: dict[str, Any]) -> str:
     peak = document["machine"]["product_operations_per_second"]
 
     def draw(sheet: Sheet) -> None:
-        axes = sheet.axes
+        axes, palette = sheet.axes, sheet.palette
         axes.set_xscale("log")
         axes.set_yscale("log")
         low = min(p[1] for p in points) / 4
         high = max(*(p[1] for p in points), peak / bandwidth) * 4
-        axes.plot([low, peak / bandwidth, high], [low * bandwidth, peak, peak], color=MUTED, linewidth=1.6, zorder=2)
+        axes.plot(
+            [low, peak / bandwidth, high], [low * bandwidth, peak, peak], color=palette.muted, linewidth=1.6, zorder=2
+        )
         names = list(dict.fromkeys(name for name, *_ in points))
         for name in names:
-            colour = SERIES[min(names.index(name), len(SERIES) - 1)]
+            colour = palette.series[min(names.index(name), len(palette.series) - 1)]
             for filled in (True, False):
                 own = [p for p in points if p[0] == name and p[3] is filled]
                 if own:
                     axes.plot(
                         [p[1] for p in own], [p[2] for p in own], "o", color=colour, markersize=7, zorder=3,
-                        markerfacecolor=colour if filled else SURFACE, label=name if filled else None,
+                        markerfacecolor=colour if filled else palette.surface, label=name if filled else None,
                     )  # fmt: skip
         axes.set_xlim(low, high)
         axes.set_ylim(min(min(p[2] for p in points), low * bandwidth) / 3, peak * 3)
-        axes.set_xlabel("operations a byte", color=MUTED)
-        axes.grid(axis="both", which="major", color=GRID, linewidth=0.8)
-        legend = axes.legend(loc="lower right", fontsize=10, frameon=False, labelcolor=INK)
+        axes.set_xlabel("operations a byte", color=palette.muted)
+        axes.grid(axis="both", which="major", color=palette.grid, linewidth=0.8)
+        legend = axes.legend(loc="lower right", fontsize=10, frameon=False, labelcolor=palette.ink)
         legend.set_zorder(4)
 
     device = document["machine"]["device"]
-    title = f"operations a second on {device}; filled: forward, hollow: with gradients"
-    svg = drawn(draw, SIZE, title, False, "roofline", f"Roofline of {len(points)} timings on {device}")
-    return _alone(svg)
+    label = f"Roofline of {len(points)} timings on {device}"
+    return Plot(
+        "roofline", label, draw, SIZE, Margins(left=64),
+        f"operations a second on {device}; filled: forward, hollow: with gradients",
+    )  # fmt: skip
 
 
 def _points(document: dict[str, Any]) -> list[tuple[str, float, float, bool]]:
@@ -91,18 +69,3 @@ def _points(document: dict[str, Any]) -> list[tuple[str, float, float, bool]]:
                     speed = n_operations / kernel[part]["median_ms"] * 1e3
                     found.append((f"{op['op']}: {kernel['kernel']}", n_operations / moved, speed, part == "forward"))
     return found
-
-
-def _alone(svg: str) -> str:
-    """Inline SVG as a file: with its name space, and the colours that a page's style sheet would give it."""
-    names = ("ink", "muted", "grid", *(f"series{i}" for i in range(len(SERIES))))
-
-    def rules(colours: tuple[str, ...]) -> str:
-        pairs = zip(names, colours, strict=True)
-        return "".join(f".f-{name}{{fill:{colour}}}.s-{name}{{stroke:{colour}}}" for name, colour in pairs)
-
-    fixed = ".f-surface{fill:#fff}.s-surface{stroke:none}text{font-family:system-ui,sans-serif}"
-    dark = f"@media (prefers-color-scheme:dark){{{rules(_DARK)}.f-surface{{fill:#111}}}}"
-    head, end, rest = svg.partition(">")
-    head = head.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-    return f"{head}{end}<style>{rules(_LIGHT)}{fixed}{dark}</style>{rest}\n"

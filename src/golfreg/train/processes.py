@@ -62,14 +62,22 @@ class Processes(Group):
         self.size, self.rank, self.device, self.resume_hint = size, given_rank(), device, resume_hint
         self.others: list[subprocess.Popen[bytes]] = []
         self._closing = False
-        self._buffer: Tensor | None = None
+        if device == "cuda" and torch.cuda.device_count() < size:
+            raise EnvironmentFault(
+                f"training was planned on {size} GPUs and torch finds {torch.cuda.device_count()}",
+                hint="go on where the GPUs are; a new run takes any number with `--nproc`",
+            )
         if self.rank:
             _end_with_parent()
             self.directory = Path(os.environ[VARIABLE].partition("/")[2])
         else:
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(max(1, cores // size)))
             self.directory = Path(tempfile.mkdtemp(prefix="golfreg-ranks-"))
             self.others = [self._start(rank) for rank in range(1, size)]
             threading.Thread(target=self._watch, name="watch", daemon=True).start()
+        if device == "cuda":
+            torch.cuda.set_device(self.rank)
 
     def _start(self, rank: int) -> subprocess.Popen[bytes]:
         environment = {**os.environ, VARIABLE: f"{rank}/{self.directory}"}
@@ -83,7 +91,6 @@ class Processes(Group):
         backend, where = "gloo", None
         if self.device == "cuda":
             backend, where = "nccl", torch.device("cuda", self.rank)
-            torch.cuda.set_device(where)
         try:
             dist.init_process_group(
                 backend,
@@ -169,12 +176,14 @@ class Processes(Group):
         """End the run when another process ends before it was told to."""
         while not self._closing:
             time.sleep(0.2)
-            if any(other.poll() is not None for other in self.others) and not self._closing:
-                # The one that was lost first is the reason; those that talked to it fail after it.
-                time.sleep(1.0)
+            codes = [other.poll() for other in self.others]
+            if all(code is None for code in codes):
+                continue
+            if not any(code is not None and code < 0 for code in codes):
+                time.sleep(1.0)  # one that was killed is the reason why those that talked to it failed
                 codes = [other.poll() for other in self.others]
-                if not self._closing:
-                    self._end_run(codes)
+            if not self._closing:
+                self._end_run(codes)
 
     def _end_run(self, codes: list[int | None]) -> None:
         ended = {rank: code for rank, code in enumerate(codes, 1) if code is not None}

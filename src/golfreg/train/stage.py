@@ -65,8 +65,6 @@ def run(job: Job) -> dict[str, Any]:
 def prepare(plan: Plan, group: Group) -> tuple[Steps, Throughput]:
     """All that training needs, in the state of its beginning."""
     settings = plan.spec.train
-    import torch.fx.experimental.symbolic_shapes  # noqa: F401  # backward() does, on the clock if it is not here
-
     check_shapes(settings)
     window = settings.sequence_length
     dataset = open_dataset(plan.dataset_dir)
@@ -76,7 +74,10 @@ def prepare(plan: Plan, group: Group) -> tuple[Steps, Throughput]:
         check_carries(model, plan.architecture.name, int(reach or 0))
     target = plan.architecture.load()
     parameters = dict(model.named_parameters())
-    muon, adamw = make_optimizers(parameters, target.roles(model), settings, group)
+    kernels = {op: chosen.load().call for op, chosen in plan.train_kernels.items()}
+    muon, adamw = make_optimizers(
+        parameters, target.roles(model), settings, group, product=kernels.get("symmetric_product")
+    )
     state = TrainState(
         model=model,
         muon=muon,
@@ -84,9 +85,11 @@ def prepare(plan: Plan, group: Group) -> tuple[Steps, Throughput]:
         average=Average(parameters, settings.ema_decay) if settings.ema_decay else None,
         batches=Loader(dataset.train_shards, settings.batch_tokens, window, seed=loader_seed(plan)),
     )
-    loss = plan.train_kernels.get("softcapped_cross_entropy")
     gradients = Gradients(
-        model, vocab_size=dataset.vocab_size, compile_model=plan.compile, loss_kernel=loss.load().call if loss else None
+        model,
+        vocab_size=dataset.vocab_size,
+        compile_model=plan.compile,
+        loss_kernel=kernels.get("softcapped_cross_entropy"),
     )
     reserve = settings.calibration_reserve_seconds if plan.quantizer_needs else 0.0
     seconds = (settings.seconds or plan.limits.train_seconds) - reserve

@@ -35,6 +35,13 @@ def test_component_tables_are_merged_key_by_key(tmp_path: Path) -> None:
     assert loaded.origin("mixer.attention.rope_base").rank > loaded.origin("mixer.d_state").rank > 0
 
 
+def test_a_table_over_a_value_is_an_error_that_names_both() -> None:
+    with pytest.raises(
+        ConfigError, match=r"`quantizer.overrides.in_proj` is 5 \(--set quantizer.overrides.in_proj=5\)"
+    ):
+        load_spec(None, {}, ["quantizer.overrides.in_proj=5", "quantizer.overrides.in_proj.dt=8"])
+
+
 @pytest.mark.parametrize(
     ("set_text", "near"),
     [("train.stepz=3", "steps"), ("trian.steps=3", "train"), ("components.codecs=3", "codec"), ("sead=1", "seed")],

@@ -73,6 +73,12 @@ def test_a_kernel_that_cannot_be_used_is_one_clear_error(kernel: str, error: typ
     assert says in f"{caught.value.message} {caught.value.hint}"
 
 
+def test_a_mixers_own_op_can_have_a_kernel_where_that_mixer_is_used() -> None:
+    asked = "components.kernel=rotary_qk_norm=reference"
+    assert set(plan(asked, "components.architecture=transformer").kernels) == {"rotary_qk_norm"}
+    assert "rotary_qk_norm" in plan(asked, "architecture.attention_layers=[1]").kernels
+
+
 def test_an_activation_that_no_kernel_computes_stays_plain_unless_a_kernel_is_asked_for() -> None:
     assert "mlp_activation" not in plan("architecture.mlp_activation=gelu").kernels
     with pytest.raises(EnvironmentFault, match="kind gelu"):

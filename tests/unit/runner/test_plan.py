@@ -69,6 +69,10 @@ def test_the_digest_names_the_configuration_and_not_the_seed() -> None:
         ("quantizer.bitz=1", "bits"),
         ("ruleset=cpu-smok", "cpu-smoke"),
         ("mixer.attentoin.n_heads=1", "attention"),
+        ("quantizer.overrides.in_prj.bits=5", "in_proj"),
+        ("quantizer.overrides.in_proj.angel.bits=5", "angle"),
+        ("quantizer.overrides.mlp_down.bit=5", "bits"),
+        ("train.calibration_source=generate", "generated"),
     ],
 )
 def test_an_unknown_name_shows_the_nearest(setting: str, says: str) -> None:
@@ -86,6 +90,8 @@ def test_an_unknown_name_shows_the_nearest(setting: str, says: str) -> None:
         "train.batch_tokens=0",
         "train.ema_decay=1.0",
         "train.warmdown_fraction=2",
+        "train.fake_quant_fraction=1.5",
+        "quantizer.overrides.in_proj.dt.bits=9",
         "train.matrix_lr=-1",
         "train.dtype=int3",
         "train.device=tpu",
@@ -111,6 +117,13 @@ def test_settings_without_effect_are_warned_of() -> None:
     warnings = plan("train.steps=3", "train.seconds=3", "components.corpus=jsonl:x.jsonl").warnings
     assert any("train.seconds" in w for w in warnings)
     assert any("leaderboard" in w for w in warnings)
+    assert any("calibration_source" in w for w in plan("train.calibration_source=random").warnings)
+
+
+def test_a_quantizer_that_cannot_round_in_training_is_said_before_it() -> None:
+    with pytest.raises(ConfigError, match="quantizer `none` has no `fake_quant`"):
+        plan("train.fake_quant_fraction=0.1", "components.quantizer=none")
+    assert plan("train.fake_quant_fraction=0.1").plan.spec.train.fake_quant_fraction == 0.1
 
 
 def test_what_late_rounding_leaves_out_is_named_by_patterns_that_match() -> None:

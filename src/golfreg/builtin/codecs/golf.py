@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import lzma
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -22,8 +23,8 @@ from golfreg.builtin.codecs.golf_tables import Decoder, Numbers, frequencies, re
 
 STORED, MODELLED = 0, 1
 """First byte of a stream: planes of bytes under raw LZMA1, or under the models of this codec."""
-AUXILIARY_TABLES = 4
-"""They code the grades of the other tables, the classes of columns, those of rows, and weights of prediction."""
+AUXILIARY_TABLES = 5
+"""Of the grades of other tables, the classes of columns, those of rows, weights of prediction, rows that are apart."""
 MOST_LANES_LOG2 = 12
 LZMA_FILTER = {"id": lzma.FILTER_LZMA1, "preset": 6, "lc": 0, "lp": 0, "pb": 0, "dict_size": 1 << 16}
 BLOCK = 1 << 20
@@ -115,30 +116,23 @@ def _modelled(numbers: Numbers, shapes: Sequence[tuple[int, int]], zeros: Sequen
             grade_S[symbol] = numbers.byte()
     sizes = [numbers.number(most_tables) for _ in range(numbers.number(most_tables))]
     starts = np.cumsum([0, *sizes])
-    if starts[-1] > most_tables:
-        raise InputError(f"the coded stream has {starts[-1]:,} tables for {n_codes:,} codes")
+    filled = [shape for shape in shapes if shape[0] * shape[1]]
+    if starts[-1] > most_tables or not all(sizes) or bool(sizes) != bool(filled):
+        raise InputError(f"the coded stream has {starts[-1]:,} tables in {len(sizes):,} sets for {n_codes:,} codes")
     n_deltas = numbers.number(259 * int(starts[-1]))
     fold = numbers.number(256)
     vectors: list[tuple[int, int]] = []
-    plans: list[tuple[int, int, int | None, int | None, int]] = []
-    for rows, columns in shapes:
+    parts: list[_Part] = []
+    apart: list[int] = []
+    for (rows, columns), zero in zip(shapes, zeros, strict=True):
         if not rows * columns:
             continue
-        chosen = numbers.number(max(len(sizes) - 1, 0))
-        offset = numbers.number(1024) - 512
-        used: list[int | None] = []
-        for kind, length in ((1, columns), (2, rows)):
-            # 0: none; 1: a new one; more: one that is known.
-            which = numbers.number(len(vectors) + 1)
-            if which == 1:
-                vectors.append((length, kind))
-            if which and vectors[which - 2 if which > 1 else -1][0] != length:
-                raise InputError("the coded stream names classes of another section's size")
-            used.append((which - 2 if which > 1 else len(vectors) - 1) if which else None)
-        shift = numbers.number(8)
-        if shift and not columns <= min(rows, MOST_COLUMNS):
-            raise InputError(f"the coded stream predicts {columns:,} columns of {rows:,} rows")
-        plans.append((chosen, offset, used[0], used[1], shift))
+        apart.append(numbers.number(rows))
+        if apart[-1] < rows:
+            parts.append(_part(numbers, len(sizes), vectors, rows - apart[-1], columns, zero))
+        if apart[-1]:
+            # Its first row is no row of the matrix, but what the others are like.
+            parts.append(_part(numbers, len(sizes), vectors, apart[-1] + 1, columns, 128))
 
     decoder = Decoder(numbers.rest(), lanes)
     decoder.use(frequencies(auxiliary))
@@ -148,25 +142,78 @@ def _modelled(numbers: Numbers, shapes: Sequence[tuple[int, int]], zeros: Sequen
         grades = grades[:, np.abs(np.arange(256) - (fold - 1))]
     table_of_class = [np.repeat(np.arange(a, b, dtype=np.int16), spans[a:b]) for a, b in pairwise(starts)]
     classes = [decoder.take(np.full(length, kind, np.uint8)).astype(np.int16) for length, kind in vectors]
-    predicted = [c for (_, c), (*_, shift) in zip((y for y in shapes if y[0] * y[1]), plans, strict=True) if shift]
-    weights = iter([decoder.take(np.full(c * (c - 1) // 2, 3, np.uint8)) for c in predicted])
+    weights = [decoder.take(np.full(p.columns * (p.columns - 1) // 2, 3, np.uint8)) if p.shift else None for p in parts]
+    flags = [
+        decoder.take(np.full(shape[0] if n else 0, 4, np.uint8)) > 0 for n, shape in zip(apart, filled, strict=True)
+    ]
     decoder.use(frequencies(grades))
-    planes, left = [], iter(plans)
+    found = iter(
+        [_matrix(decoder, table_of_class[p.tables], classes, p, w) for p, w in zip(parts, weights, strict=True)]
+    )
+    planes = []
+    left = zip(apart, flags, strict=True)
     for (rows, columns), zero in zip(shapes, zeros, strict=True):
-        if not rows * columns:
-            planes.append(np.empty((rows, columns), np.uint8))
-            continue
-        chosen, offset, by_column, by_row, shift = next(left)
-        column_C = (np.zeros(columns, np.int16) if by_column is None else classes[by_column]) + offset
-        row_R = np.zeros(rows, np.int16) if by_row is None else classes[by_row]
-        symbols = partial(_symbols, decoder, table_of_class[chosen], row_R, column_C)
-        if shift:
-            planes.append(restore(rows, weights_from(next(weights), columns), shift - 1, zero, symbols))
+        n, flag_R = next(left) if rows * columns else (0, np.zeros(0, bool))
+        if n:
+            plane = np.empty((rows, columns), np.uint8)
+            if flag_R.sum() != n:
+                raise InputError(f"the coded stream sets {flag_R.sum()} rows apart and says {n}")
+            if n < rows:
+                plane[~flag_R] = next(found)
+            like = next(found)
+            plane[flag_R] = like[1:] + like[0] + np.uint8(zero)
+            planes.append(plane)
         else:
-            step = max(BLOCK // columns, 1)
-            planes.append(np.concatenate([symbols(None, start, start + step) for start in range(0, rows, step)]))
+            planes.append(next(found) if rows * columns else np.empty((rows, columns), np.uint8))
     decoder.finish()
     return planes
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A matrix, or those rows of it that are coded together. ``column``, ``row``: which classes, if any."""
+
+    rows: int
+    columns: int
+    zero: int
+    tables: int
+    offset: int
+    column: int | None
+    row: int | None
+    shift: int
+
+
+def _part(
+    numbers: Numbers, n_sets: int, vectors: list[tuple[int, int]], rows: int, columns: int, zero: int
+) -> _Part:  # fmt: skip
+    tables = numbers.number(n_sets - 1)
+    offset = numbers.number(1024) - 512
+    used: list[int | None] = []
+    for kind, length in ((1, columns), (2, rows)):
+        # 0: none; 1: a new one; more: one that is known.
+        which = numbers.number(len(vectors) + 1)
+        if which == 1:
+            vectors.append((length, kind))
+        if which and vectors[which - 2 if which > 1 else -1][0] != length:
+            raise InputError("the coded stream names classes of another section's size")
+        used.append((which - 2 if which > 1 else len(vectors) - 1) if which else None)
+    shift = numbers.number(8)
+    if shift and not columns <= min(rows, MOST_COLUMNS):
+        raise InputError(f"the coded stream predicts {columns:,} columns of {rows:,} rows")
+    return _Part(rows, columns, zero, tables, offset, used[0], used[1], shift)
+
+
+def _matrix(
+    decoder: Decoder, table_of_class: np.ndarray, classes: Sequence[np.ndarray], part: _Part, weights: np.ndarray | None
+) -> np.ndarray:  # fmt: skip
+    rows, columns = part.rows, part.columns
+    column_C = (np.zeros(columns, np.int16) if part.column is None else classes[part.column]) + part.offset
+    row_R = np.zeros(rows, np.int16) if part.row is None else classes[part.row]
+    symbols = partial(_symbols, decoder, table_of_class, row_R, column_C)
+    if weights is not None:
+        return restore(rows, weights_from(weights, columns), part.shift - 1, part.zero, symbols)
+    step = max(BLOCK // columns, 1)
+    return np.concatenate([symbols(None, start, start + step) for start in range(0, rows, step)])
 
 
 def _symbols(

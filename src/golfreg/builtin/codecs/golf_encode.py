@@ -13,7 +13,6 @@ from golfreg.builtin.codecs.golf import (
     BLOCK,
     LZMA_FILTER,
     MODELLED,
-    MOST_LANES_LOG2,
     STORED,
     matrix_shape,
     most_tables_for,
@@ -21,7 +20,7 @@ from golfreg.builtin.codecs.golf import (
     zero_symbol,
 )  # fmt: skip
 from golfreg.builtin.codecs.golf_fit import Fit, Matrix, fit
-from golfreg.builtin.codecs.golf_predict_fit import predicted
+from golfreg.builtin.codecs.golf_predict_fit import predicted, rows_apart
 from golfreg.builtin.codecs.golf_tables import LOW, PRECISION, frequencies
 
 _SAMPLE_BYTES = 1 << 18
@@ -45,7 +44,8 @@ def encode_stream(sections: Sequence[Section]) -> bytes:
     """The smaller of the modelled stream and LZMA of its planes."""
     matrices = [m for section in sections for m in planes(section)]
     n_codes = sum(m.symbols_RC.size for m in matrices)
-    modelled = bytes([MODELLED]) + coded(best_fit([m for m in matrices if m.symbols_RC.size], n_codes))
+    split = [split_rows(m) for m in matrices if m.symbols_RC.size]
+    modelled = bytes([MODELLED]) + coded(best_fit([m for _, parts in split for m in parts], n_codes), split)
     if n_codes > _SAMPLE_BYTES:
         sample = max(matrices, key=lambda m: m.symbols_RC.size).symbols_RC.reshape(-1)[:_SAMPLE_BYTES].tobytes()
         if len(_lzma(sample)) * n_codes > 1.1 * len(modelled) * len(sample):
@@ -87,8 +87,22 @@ def best_fit(matrices: Sequence[Matrix], n_codes: int) -> Fit:
     return fit([chosen.get(id(m), m) for m in matrices], most_tables_for(n_codes)) if chosen else plain
 
 
-def coded(found: Fit) -> bytes:
-    """The stream of a fit, without its first byte."""
+def split_rows(m: Matrix) -> tuple[np.ndarray | None, list[Matrix]]:
+    """Rows that are almost equal, as those of tokens that training never saw, apart from the others.
+
+    They are coded as what differs from their median row, which comes first. Which rows they are, and the parts.
+    """
+    flag_R = rows_apart(m.symbols_RC, m.zero) if m.modelled else None
+    if flag_R is None:
+        return None, [m]
+    like_C = np.median(m.symbols_RC[flag_R], 0).astype(np.uint8)
+    rest = np.concatenate([like_C[None] - np.uint8(m.zero), m.symbols_RC[flag_R] - like_C]) + np.uint8(128)
+    parts = [Matrix(np.ascontiguousarray(m.symbols_RC[~flag_R]), m.zero, True, m.kind)] if not flag_R.all() else []
+    return flag_R, [*parts, Matrix(rest, 128, True, f"{m.kind} apart")]
+
+
+def coded(found: Fit, split: Sequence[tuple[np.ndarray | None, list[Matrix]]]) -> bytes:
+    """The stream of a fit, without its first byte. ``split``: the parts of each matrix, in the fit's order."""
     n_codes = sum(m.symbols_RC.size for m in found.matrices)
     starts = np.cumsum([0, *(len(counts) for _, _, counts in found.sets)])
     fold, deltas, grades = best_tables(found)
@@ -96,7 +110,13 @@ def coded(found: Fit) -> bytes:
     plans = bytearray()
     vectors: list[tuple[np.ndarray, int]] = []
     tables = []
-    for m in found.matrices:
+    begins = {}
+    at = 0
+    for flag_R, parts in split:
+        begins[at] = number(0 if flag_R is None else int(flag_R.sum()))
+        at += len(parts)
+    for i, m in enumerate(found.matrices):
+        plans += begins.get(i, b"")
         tables.append((found.table_RC(m) + np.uint16(starts[m.group])).reshape(-1))
         offset = m.offset - found.sets[m.group][0]
         named = bytearray()
@@ -116,10 +136,13 @@ def coded(found: Fit) -> bytes:
 
     weights = [m.weights for m in found.matrices if m.weights is not None]
     side_symbols = [deltas.tobytes(), *(b"".join(v.tobytes() for v, k in vectors if k == kind) for kind in (1, 2))]
-    side_symbols.append(b"".join(w.tobytes() for w in weights))
+    flags = [flag_R.astype(np.uint8) for flag_R, _ in split if flag_R is not None]
+    side_symbols += [b"".join(w.tobytes() for w in weights), b"".join(f.tobytes() for f in flags)]
     side_counts = [np.bincount(np.frombuffer(s, np.uint8), minlength=256)[None] for s in side_symbols]
     auxiliary = np.concatenate([grades_of(counts) for counts in side_counts])
-    lanes_log2 = min(max(round(np.log2(max(n_codes, 1)) / 2 - 3), 0), MOST_LANES_LOG2)
+    # A lane takes 28 bits: about one 2000th of the stream, more only of small ones, which would decode slowly.
+    lanes = min(max(n_codes / 16384, n_codes**0.5 / 16, 1), 512)
+    lanes_log2 = round(np.log2(lanes))
     head = bytearray(number(lanes_log2))
     for table in auxiliary:
         (used,) = table.nonzero()
@@ -132,6 +155,7 @@ def coded(found: Fit) -> bytes:
     batches = [(np.zeros(len(deltas), np.uint16), deltas, side)]
     batches += [(np.full(len(v), kind, np.uint16), v, side) for v, kind in vectors]
     batches += [(np.full(len(w), 3, np.uint16), w, side) for w in weights]
+    batches += [(np.full(len(f), 4, np.uint16), f, side) for f in flags]
     for m, table in zip(found.matrices, tables, strict=True):
         rows, columns = m.symbols_RC.shape
         if m.weights is not None:

@@ -12,6 +12,9 @@ from golfreg.builtin.codecs.golf_predict import MOST_COLUMNS, expected, weights_
 SHIFTS = (3, 4, 5, 6)
 DEAD_ZONES = (0.5, 0.65, 0.8, 1.0)
 _LEAST_GAIN = 0.002
+_LEAST_ROWS = 32
+_SAMPLE_ROWS = 512
+_ALIKE = 0.9
 
 
 def predicted(symbols_RC: np.ndarray, zero: int) -> tuple[np.ndarray, np.ndarray, int] | None:
@@ -61,6 +64,33 @@ def residuals(symbols_RC: np.ndarray, weights: np.ndarray, shift: int, zero: int
         middle_CR = expected(known_CR, weight_CC.T, np.zeros((), weight_CC.dtype), shift) + zero
         found[start : start + step] = (part - middle_CR.T + 128) & 255
     return found
+
+
+def rows_apart(symbols_RC: np.ndarray, zero: int) -> np.ndarray | None:
+    """bool[R]: the largest group found of rows that are almost equal; None if coding them apart does not pay."""
+    rows, columns = symbols_RC.shape
+    if rows < _LEAST_ROWS or columns < _LEAST_ROWS:
+        return None
+    sample = np.unique(np.linspace(0, rows - 1, _SAMPLE_ROWS).astype(int))
+    codes_SC = symbols_RC[sample].astype(np.float32) - zero
+    like_SS = codes_SC @ codes_SC.T
+    length_S = np.sqrt(np.maximum(np.diag(like_SS), 1))
+    near_S = (like_SS > _ALIKE * length_S[:, None] * length_S[None]).sum(1)
+    best = int(near_S.argmax())
+    if near_S[best] < 4:
+        return None
+    like_C = codes_SC[best]
+    for _ in range(2):
+        codes_RC = symbols_RC.astype(np.float32) - zero
+        flag_R = np.abs(codes_RC - like_C).mean(1) < 0.5 * np.abs(codes_RC).mean(1)
+        if not flag_R.any():
+            return None
+        like_C = np.rint(np.median(codes_RC[flag_R], 0))
+    rest = (symbols_RC[flag_R] - like_C.astype(np.int64) - zero + 128).astype(np.uint8)
+    apart = _entropy(flag_R) + _entropy(rest.reshape(-1)) + 8 * columns
+    if not flag_R.all():
+        apart += _entropy(symbols_RC[~flag_R].reshape(-1))
+    return flag_R if apart < 0.999 * _entropy(symbols_RC.reshape(-1)) else None
 
 
 def _weights(moment_CC: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """golfreg's Triton kernel of ``mamba3_siso`` as torch custom ops, forward and backward.
 
-The kernels are in ``mamba3_triton_forward`` and ``mamba3_triton_backward``; the mathematics is in ``mamba3_siso``.
+The kernels are in ``mamba3_triton_forward``, ``_backward`` and ``_sums``; the mathematics is in ``mamba3_siso``.
 Between ``in_proj`` and ``out_proj`` nothing is copied: the kernels read the projection's output through strides and
 write its gradient in place. Sums have a fixed order, so two runs give equal bits.
 """

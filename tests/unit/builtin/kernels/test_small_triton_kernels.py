@@ -8,9 +8,11 @@ test runs this file again in a process of its own.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,7 +46,7 @@ def test_in_the_interpreter() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert f"{2 * len(OPS) + 2} passed" in done.stdout, done.stdout[-500:]
+    assert f"{2 * len(OPS) + 3} passed" in done.stdout, done.stdout[-500:]
 
 
 @inside
@@ -98,3 +100,21 @@ def test_the_gradient_of_a_small_logit_keeps_its_digits() -> None:
 
     inputs = make_inputs("cpu", torch.float32, 0, softcap=1e4)
     torch.testing.assert_close(call(**inputs), reference(**{**inputs, "softcap": 0.0}), rtol=1e-6, atol=0)
+
+
+@inside
+def test_the_fusion_that_is_studied_gives_the_same_bits_and_right_gradients() -> None:
+    path = Path(__file__).parents[4] / "bench" / "kernel_fusion.py"
+    spec = importlib.util.spec_from_file_location("golfreg_bench_kernel_fusion", path)
+    assert spec is not None
+    assert spec.loader is not None
+    study = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(study)
+    given, steps = study.make("cpu", torch.float32, 1, 32, 2, 16, 16, 16)
+    two, one = (study.backward(given, fused=fused, chunk=16, num_warps=4, STAGES=1) for fused in (False, True))
+    assert all(torch.equal(two[name], one[name]) for name in two)
+    leaves = {name: given[name].double().requires_grad_() for name in ("q", "k", "v", "z")}
+    out = study.forward(*leaves.values(), steps.double(), given["D"].double(), 16)["out"]
+    true = torch.autograd.grad(out, list(leaves.values()), given["dout"].double())
+    for name, right in zip(leaves, true, strict=True):
+        assert float((two[f"d{name}"] - right).norm() / right.norm()) < 1e-5, name
