@@ -61,8 +61,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     print(
-        "| bits | rounded part of the run | bits per byte, trained | lost by int6 | lost by gptq |\n"
-        "|---|---|---|---|---|"
+        "| bits | rounded part of the run | trained weights | lost by int6 | lost by gptq | after int6 | after gptq |\n"
+        "|---|---|---|---|---|---|---|"
     )
     with tempfile.TemporaryDirectory() as runs:
         plain = None
@@ -75,7 +75,11 @@ def main() -> None:
                     bench.add("int6", bits, rowwise, RowwiseConfig(bits=bits), {})
                     bench.add("gptq", bits, gptq, GptqConfig(bits=bits), moments)
                 nearest, solved = (row["lost"] for row in bench.rows[-2:])
-                print(f"| {bits} | {fraction:.0%} | {bench.exact:.4f} | {nearest:+.4f} | {solved:+.4f} |", flush=True)
+                print(
+                    f"| {bits} | {fraction:.0%} | {bench.exact:.4f} | {nearest:+.4f} | {solved:+.4f} "
+                    f"| {bench.exact + nearest:.4f} | {bench.exact + solved:.4f} |",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":
