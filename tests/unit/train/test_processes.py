@@ -10,6 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+
+from golfreg.api import EnvironmentFault
+from golfreg.train.processes import Processes
 
 PROGRAM = Path(__file__).with_name("tiny_training.py")
 OPTIONS = {
@@ -111,6 +115,12 @@ def test_two_processes_have_the_loss_curve_of_one_though_one_of_them_was_lost(ti
         (64, 8), (64, 8), (128, 8), (128, 8), (128, 16), (128, 16)
     ]  # fmt: skip
     assert alone[39][3] == 12 * 64 + 28 * 128
+
+
+def test_fewer_gpus_than_were_planned_are_named_before_anything_starts(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(EnvironmentFault, match="planned on 8 GPUs and torch finds 1"):
+        Processes(8, "cuda")
 
 
 @pytest.mark.slow
