@@ -11,7 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from golfreg.api.values import Budget, BuildContext, Case, Documents, Layout, Role, Section, Shards, Stock, Stream
+from golfreg.api.values import (
+    Budget,
+    BuildContext,
+    Case,
+    CostTable,
+    Documents,
+    Layout,
+    Role,
+    Section,
+    Shards,
+    Stock,
+    Stream,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,6 +129,19 @@ class CodecTarget(Protocol):
     def encode(self, sections: Sequence[Section], config: Any) -> list[Stream]: ...
 
     def decode(self, streams: Sequence[Stream], layouts: Sequence[Layout], config: Any) -> list[np.ndarray]: ...
+
+
+@runtime_checkable
+class CostedCodec(Protocol):
+    """What a codec provides besides if it can say what a code costs; quantizers that trade bits for error ask."""
+
+    def cost_table(self, section: Section, config: Any) -> CostTable:
+        """Bits by context and symbol of a section of 8-bit codes, as its codes are now.
+
+        A codec that codes some sections otherwise (by prediction, by repeated strings) gives the cost
+        without that: no less than what they take. InputError for a section that is not of codes.
+        """
+        ...
 
 
 @runtime_checkable

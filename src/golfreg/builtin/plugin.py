@@ -96,6 +96,11 @@ def golfreg_quantizers() -> Iterator[Quantizer]:
 
 @hookimpl
 def golfreg_codecs() -> Iterator[Codec]:
+    yield Codec(
+        name="golf",
+        summary="golfreg's own: row class x column class models, interleaved rANS",
+        target="golfreg.builtin.codecs.golf:golf",
+    )
     for name, summary in (
         ("lzma", "LZMA at its strongest setting"),
         ("zlib", "DEFLATE at level 9"),
