@@ -37,7 +37,7 @@ def run(job: Job) -> dict[str, Any]:
             statistic, _, name = key.partition("/")
             statistics.setdefault(statistic, {})[name] = value
     device = "cuda" if plan.device == "cuda" and torch.cuda.is_available() else "cpu"
-    budget = Budget(plan.limits.cap_bytes, _pack_bytes(job, header), device)
+    budget = make_budget(job, header, device)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("default")
         sections = plan.quantizer.load().quantize(weights, roles, statistics, budget, plan.quantizer.make_config())
@@ -46,6 +46,18 @@ def run(job: Job) -> dict[str, Any]:
     _check(plan, weights, sections)
     save_sections(job.run_dir / SECTIONS_FILE, header, sections)
     return _facts(weights, sections)
+
+
+def make_budget(job: Job, header: Header, device: str) -> Budget:
+    """What the quantizer may spend, by the plan's cap and codec."""
+    codec, config = job.plan.codec.load(), job.plan.codec.make_config()
+    return Budget(
+        job.plan.limits.cap_bytes,
+        _pack_bytes(job, header),
+        device,
+        (lambda section: codec.cost_table(section, config)) if callable(getattr(codec, "cost_table", None)) else None,
+        lambda text: job.tell("note", text=text),
+    )
 
 
 def make_header(plan: Plan) -> Header:
