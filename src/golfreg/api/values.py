@@ -100,12 +100,15 @@ class Budget:
 
     ``cap_bytes``: of the whole artifact. ``pack_bytes``: packs a list of sections with the run's
     codec and returns the bytes that the artifact would have, code included. ``device``: where it may
-    compute, as torch names it; weights and statistics come on the CPU.
+    compute, as torch names it; weights and statistics come on the CPU. ``cost_table``: what the run's
+    codec spends on each code of a section; None: it cannot say. ``tell``: a line for the user.
     """
 
     cap_bytes: int
     pack_bytes: Callable[[list[Section]], int]
     device: str = "cpu"
+    cost_table: Callable[[Section], CostTable] | None = None
+    tell: Callable[[str], None] = field(default=lambda text: None)
 
 
 @dataclass(frozen=True)

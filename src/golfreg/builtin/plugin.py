@@ -124,6 +124,12 @@ def golfreg_quantizers() -> Iterator[Quantizer]:
         target="golfreg.builtin.quantizers.gptq:gptq",
         defaults={"bits": 6, "embedding_bits": 8},
     )
+    yield Quantizer(
+        name="rdo",
+        summary="gptq with codes chosen for error and the codec's bits together, priced to fit the cap",
+        target="golfreg.builtin.quantizers.rdo:rdo",
+        defaults={"bits": 6, "embedding_bits": 8},
+    )
     yield Quantizer(name="none", summary="bfloat16, for debugging", target="golfreg.builtin.quantizers.none:none")
 
 

@@ -67,6 +67,9 @@ def run(
         list[str] | None, typer.Option("--set", help="Any setting: `mixer.d_state=128`. May be repeated.")
     ] = None,
     runs: Annotated[Path | None, typer.Option(help="Where run directories are made.")] = None,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Choose bits and clips by role so that the artifact lands just under the cap.")
+    ] = False,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this directory.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and the origin of each value.")] = False,
     device_name: Annotated[
@@ -108,6 +111,7 @@ def run(
             ("score.windows", "--windows", windows),
             ("seed", "--seed", seed),
             ("observers", "--observer", observer or None),
+            ("fit", "--fit", fit or None),
         )
         if value is not None
     }

@@ -219,8 +219,33 @@ class Environment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FittedRole:
+    """What ``--fit`` chose for a role. ``clip_std``: in standard deviations of a row."""
+
+    bits: int
+    clip_std: float
+
+    def __post_init__(self) -> None:
+        strict.not_negative(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitFacts:
+    """What ``--fit`` chose for this run's weights. ``encodes``: artifacts that were coded to find it."""
+
+    encodes: int
+    roles: dict[str, FittedRole]
+
+    def __post_init__(self) -> None:
+        strict.not_negative(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """One finished run. ``settings``: the whole spec as tables, so that it can be run again."""
+    """One finished run. ``settings``: the whole spec as tables, so that it can be run again.
+
+    ``fit``: what was chosen where the settings say ``fit``; it may differ by seed.
+    """
 
     run: RunFacts
     components: Components
@@ -235,6 +260,7 @@ class RunRecord:
     kernels: dict[str, KernelFacts]
     """By op."""
     settings: dict[str, Any]
+    fit: FitFacts | None = None
 
 
 def record_to_toml(record: RunRecord) -> str:

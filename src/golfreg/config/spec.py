@@ -129,6 +129,8 @@ class RunSpec:
 
     ruleset: str = "cpu-smoke"
     seed: int = 1337
+    fit: bool = False
+    """Choose the quantizer's bits and clips by role so that the artifact lands just under the cap."""
     components: Components = field(default_factory=Components)
     data: DataSettings = field(default_factory=DataSettings)
     train: TrainSettings = field(default_factory=TrainSettings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +14,16 @@ from safetensors import SafetensorError, safe_open
 from golfreg.api.errors import InputError, PluginError
 from golfreg.api.values import Budget, Role, Section
 from golfreg.config.job import Job
-from golfreg.config.plan import Plan
+from golfreg.config.plan import Chosen, Plan
 from golfreg.data.dataset import open_dataset
 from golfreg.kernels.build import build_model
+from golfreg.pack.attribution import section_bytes, totals
 from golfreg.pack.container import write_container
 from golfreg.pack.header import Header
 from golfreg.pack.sections import save_sections
 
 SECTIONS_FILE = "sections.bin"
+Measure = Callable[[Header, list[Section]], tuple[int, dict[str, int]]]
 
 
 def run(job: Job) -> dict[str, Any]:
@@ -36,16 +39,47 @@ def run(job: Job) -> dict[str, Any]:
         for key, value in read_tensors(job.run_dir / "statistics.safetensors").items():
             statistic, _, name = key.partition("/")
             statistics.setdefault(statistic, {})[name] = value
+    quantizer = plan.quantizer
+    facts: dict[str, Any] = {}
     device = "cuda" if plan.device == "cuda" and torch.cuda.is_available() else "cpu"
-    budget = Budget(plan.limits.cap_bytes, _pack_bytes(job, header), device)
+    measure = _measure(job)
+    budget = make_budget(job, header, measure, device)
+
+    def quantize(chosen: Chosen) -> list[Section]:
+        chosen_header = dataclasses.replace(header, quantizer=chosen)
+        own = dataclasses.replace(budget, pack_bytes=lambda sections: measure(chosen_header, sections)[0])
+        found: list[Section] = chosen.load().quantize(weights, roles, statistics, own, chosen.make_config())
+        return found
+
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("default")
-        sections = plan.quantizer.load().quantize(weights, roles, statistics, budget, plan.quantizer.make_config())
-    for warning in said:
-        job.tell("note", text=str(warning.message))
-    _check(plan, weights, sections)
-    save_sections(job.run_dir / SECTIONS_FILE, header, sections)
-    return _facts(weights, sections)
+        if plan.spec.fit:
+            from golfreg.pack.fit import MOMENT, fit  # Here: code that is loaded counts.
+
+            fitted = fit(
+                quantizer, weights, roles, statistics.get(MOMENT, {}), budget.cap_bytes, quantize,
+                lambda chosen, sections: measure(dataclasses.replace(header, quantizer=chosen), sections), budget.tell,
+            )  # fmt: skip
+            quantizer, sections, facts = fitted.quantizer, fitted.sections, {"fit": fitted.facts}
+        else:
+            sections = quantize(quantizer)
+    for text in dict.fromkeys(str(warning.message) for warning in said):
+        job.tell("note", text=text)
+    _check(quantizer, weights, sections)
+    save_sections(job.run_dir / SECTIONS_FILE, dataclasses.replace(header, quantizer=quantizer), sections)
+    return _facts(weights, sections) | facts
+
+
+def make_budget(job: Job, header: Header, measure: Measure, device: str) -> Budget:
+    """What the quantizer may spend, by the plan's cap and codec."""
+    codec, config = job.plan.codec.load(), job.plan.codec.make_config()
+    return Budget(
+        job.plan.limits.cap_bytes,
+        lambda sections: measure(header, sections)[0],
+        device,
+        (lambda section: codec.cost_table(section, config)) if callable(getattr(codec, "cost_table", None)) else None,
+        lambda text: job.tell("note", text=text),
+    )
 
 
 def make_header(plan: Plan) -> Header:
@@ -96,11 +130,11 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise InputError(f"`{path}` cannot be read: {error}", "run the stage that writes it again") from None
 
 
-def _pack_bytes(job: Job, header: Header) -> Callable[[list[Section]], int]:
-    """The size that the artifact would have, with the code known so far and all that may come to it."""
+def _measure(job: Job) -> Measure:
+    """The size that the artifact would have, with the code known so far and all that may come to it; by role too."""
     codec, config, code_bytes = job.plan.codec.load(), job.plan.codec.make_config(), job.code_bytes
 
-    def pack_bytes(sections: list[Section]) -> int:
+    def measure(header: Header, sections: list[Section]) -> tuple[int, dict[str, int]]:
         nonlocal code_bytes
         if code_bytes is None:
             # Here, because a script has the answer and need not hold what finds it.
@@ -108,19 +142,22 @@ def _pack_bytes(job: Job, header: Header) -> Callable[[list[Section]], int]:
 
             code_bytes = estimated_code_bytes(job)
         streams = codec.encode(sections, config)
-        return len(write_container(header, [s.layout for s in sections], streams, b"")) + code_bytes
+        layouts = [s.layout for s in sections]
+        shares = [size for size, _ in section_bytes(layouts, streams, [s.data for s in sections])]
+        whole = len(write_container(header, layouts, streams, b"")) + code_bytes
+        return whole, totals(layouts, shares, lambda y: y.role)
 
-    return pack_bytes
+    return measure
 
 
-def _check(plan: Plan, weights: dict[str, torch.Tensor], sections: list[Section]) -> None:
-    decoded = plan.quantizer.load().dequantize(sections, plan.quantizer.make_config())
+def _check(quantizer: Chosen, weights: dict[str, torch.Tensor], sections: list[Section]) -> None:
+    decoded = quantizer.load().dequantize(sections, quantizer.make_config())
     if other := sorted(decoded.keys() ^ weights.keys()):
-        raise PluginError(f"quantizer `{plan.quantizer.name}` does not give back `{other[0]}`, or gives it unasked")
+        raise PluginError(f"quantizer `{quantizer.name}` does not give back `{other[0]}`, or gives it unasked")
     for name, weight in weights.items():
         if decoded[name].shape != weight.shape or not torch.isfinite(decoded[name]).all():
             raise PluginError(
-                f"quantizer `{plan.quantizer.name}` gives back `{name}` as {list(decoded[name].shape)}, "
+                f"quantizer `{quantizer.name}` gives back `{name}` as {list(decoded[name].shape)}, "
                 f"or with values that are not finite; it was {list(weight.shape)}"
             )
 

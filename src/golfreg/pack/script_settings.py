@@ -20,7 +20,7 @@ def script_settings(plan: Plan, code_bytes: int | None) -> dict[str, Any]:
         del table[key]
     spec = table["spec"]
     # The components stand beside it, resolved; seed and data are given to the script.
-    table["spec"] = {key: spec[key] for key in ("ruleset", "train", "score")}
+    table["spec"] = {key: spec[key] for key in ("ruleset", "train", "score")} | ({"fit": True} if spec["fit"] else {})
     if not spec["train"]["threads"]:
         table["threads"] = 0
     parts = [table[kind] for kind in ("architecture", "quantizer", "codec")]

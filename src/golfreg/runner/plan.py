@@ -67,6 +67,8 @@ class Planned:
             "quantizer.": plan.quantizer.config,
             "codec.": plan.codec.config,
         }
+        if plan.spec.fit:
+            tables[""]["fit"] = True
         tables[""]["observers"] = ",".join(c.name for c in self.observers) or "none"
         tables |= {f"observer.{c.name}.": c.config for c in self.observers}
         return [
@@ -131,6 +133,10 @@ def make_plan(loaded: Loaded) -> Planned:
             "choose another ruleset with `--ruleset`",
         )
     chosen_quantizer = choose(loaded, quantizer, origins, "quantizer.")
+    if spec.fit:
+        from golfreg.pack.fit import check_fit
+
+        check_fit(chosen_quantizer)
     warnings += check_quantization(spec.train, chosen_quantizer.name, load(quantizer))
     plan = Plan(
         spec=spec,
@@ -309,6 +315,8 @@ def digest(plan: Plan) -> str:
     del table["dataset"], table["spec_digest"], table["spec"]["seed"]
     if table["limits"]["code"] == Limits.code:
         del table["limits"]["code"]  # Configurations from before there was a choice keep their names.
+    if not table["spec"]["fit"]:
+        del table["spec"]["fit"]
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -20,6 +20,8 @@ from golfreg.config.record import (
     Components,
     DataFacts,
     Environment,
+    FitFacts,
+    FittedRole,
     Hardware,
     KernelFacts,
     RunFacts,
@@ -88,7 +90,16 @@ def make_record(run_dir: Path, plan: Plan, results: dict[str, dict[str, Any]], n
             for op, k in (plan.kernels | plan.train_kernels).items()
         },
         settings=settings_of(plan),
+        fit=fit_facts(results["quantize"]["result"].get("fit")),
     )
+
+
+def fit_facts(fit: dict[str, Any] | None) -> FitFacts | None:
+    """What ``--fit`` chose; None where it was not asked."""
+    if fit is None:
+        return None
+    roles = {role: FittedRole(**picked) for role, picked in fit["roles"].items()}
+    return FitFacts(encodes=fit["encodes"], roles=roles)
 
 
 def write_record(path: Path, record: RunRecord) -> None:
@@ -103,6 +114,8 @@ def _slug(plan: Plan) -> str:
 def settings_of(plan: Plan) -> dict[str, Any]:
     """The spec with every component's full configuration: what a recipe needs to repeat the run."""
     spec = asdict(plan.spec)
+    if not spec["fit"]:
+        del spec["fit"]
     spec["architecture"] = plan.architecture.config
     spec["mixer"] = {name: chosen.config for name, chosen in plan.mixers.items()}
     spec["quantizer"] = plan.quantizer.config

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 CLIPS = tuple(1.0 - 0.04 * i for i in range(20))
 """Parts of a row's largest absolute value that ``clip_search`` tries as the end of its codes."""
 
-Chooser = Callable[[str, list[tuple[str, int]], torch.Tensor, torch.Tensor, torch.Tensor], Choose | None]
-"""(tensor, its row groups, order_C, scale_R, highest_R) -> how its columns' codes are chosen; see ``gptq_solve``."""
+Chooser = Callable[[str, list[tuple[str, int]], torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], Choose | None]
+"""(tensor, its row groups, order_C, scale_R, highest_R, error weights_C in that order) -> how its columns' codes are
+chosen; see ``gptq_solve``."""
 
 
 def encode(
@@ -38,7 +39,7 @@ def encode(
     """Sections of every tensor: solved where the matrix has a second moment, else the nearest codes.
 
     An embedding that is only looked up has none; a matrix of the trunk without one is warned of. ``chooser``:
-    how codes are chosen, tensor by tensor; None: the nearest.
+    how codes are chosen, matrix by matrix, inputs without a second moment taken as white; None: the nearest.
     """
     sections: list[Section] = []
     for name, weight, role in parts.in_order(state, roles):
@@ -48,6 +49,8 @@ def encode(
         moment_CC = moments.get(name) if weight.ndim == 2 else None
         if moment_CC is None and role.name in MATRIX_ROLES and weight.ndim == 2:
             warnings.warn(f"`{name}` has no second moment: its codes are the nearest", stacklevel=3)
+        if moment_CC is None and chooser is not None and weight.ndim == 2:
+            moment_CC = torch.eye(weight.shape[1])
         groups = parts.row_groups(name, weight, role)
         highest_R = torch.cat([torch.full((len(rows),), _highest(config, role, g)) for g, rows in groups])
         if moment_CC is None:
@@ -95,7 +98,7 @@ def _solved(
     scale_R, highest_R = torch.cat(scales), torch.cat(highests)
     check_scales(scale_R, name)
     sizes = [(group, len(rows)) for group, rows in groups]
-    choose = chooser(name, sizes, order_C, scale_R.float(), highest_R) if chooser else None
+    choose = chooser(name, sizes, order_C, scale_R.float(), highest_R, cost_C) if chooser else None
     codes_RC = torch.empty_like(weight_RC)
     codes_RC[:, order_C] = solve(weight_RC, factor_CC, scale_R.float(), highest_R, choose)
     return codes_RC.cpu(), scale_R.cpu()

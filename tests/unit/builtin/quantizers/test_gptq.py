@@ -106,7 +106,7 @@ def test_the_error_weights_are_exactly_what_the_codes_cost():
 def test_a_chooser_is_asked_for_every_matrix_and_knows_its_row_groups():
     asked = []
 
-    def chooser(name, groups, order_C, scale_R, highest_R):
+    def chooser(name, groups, order_C, scale_R, highest_R, weight_C):
         asked.append((name, groups, sorted(order_C.tolist()), len(scale_R), highest_R.unique().tolist()))
         return lambda left_R, column, cost: torch.zeros_like(left_R)
 
