@@ -41,7 +41,7 @@ from golfreg.studies.workplace import Workplace
 PUBLISHED = 5.5
 SOURCES = {"train": "training data", "generated": "text by the model", "random": "random tokens"}
 COMPILED, NEAREST, RAW = "compiled", "nearest", "unquantized"
-NAMES = {**SOURCES, COMPILED: "training data, same process after torch.compile", NEAREST: "none: nearest codes"}
+NAMES = {**SOURCES, COMPILED: "training data, after torch.compile", NEAREST: "none: nearest codes"}
 _COMPILED_SECONDS = 1800
 
 
