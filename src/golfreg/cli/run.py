@@ -15,6 +15,7 @@ from golfreg.cli.out import Out
 if TYPE_CHECKING:
     from golfreg.config.load import Loaded
     from golfreg.config.record import RunRecord
+    from golfreg.runner.fit_estimate import Estimate
     from golfreg.runner.plan import Planned
 
 
@@ -172,11 +173,20 @@ def _watch(out: Out, run_dir: Path, plan: Any) -> RunRecord:
 
 
 def _show_plan(out: Out, loaded: Loaded) -> None:
+    from dataclasses import asdict
+
     from golfreg.config.plan import plain_values, plan_to_dict
     from golfreg.runner.plan import make_plan
 
     planned = make_plan(loaded)
+    estimate = None
+    if planned.plan.spec.fit:
+        from golfreg.runner.fit_estimate import estimate_fit
+        from golfreg.runner.plan import vocabulary
+
+        estimate = estimate_fit(planned.plan, vocabulary(planned.plan))
     if out.as_json:
+        told = {} if estimate is None else {"fit": {**asdict(estimate), "verdict": estimate.verdict()}}
         out.json(
             {
                 "plan": plan_to_dict(planned.plan),
@@ -185,12 +195,25 @@ def _show_plan(out: Out, loaded: Loaded) -> None:
                 "parameters": planned.parameters,
                 "flops_per_token": planned.flops_per_token,
                 "warnings": planned.warnings,
+                **told,
             }
         )
         return
     _plan_tables(out, planned)
+    if estimate is not None:
+        _fit_table(out, estimate)
     for warning in planned.warnings:
         out.warn(warning)
+
+
+def _fit_table(out: Out, estimate: Estimate) -> None:
+    rows = [
+        (str(r.bits), f"{r.clip_std:g}", *(f"{b:.2f}" for b in r.code_bits), *(f"{n:,}" for n in r.bytes))
+        for r in estimate.rungs
+    ]
+    heads = ("bits", "clip_std", "bits a code, Gaussian", "Laplace", "artifact, Gaussian", "Laplace")
+    out.table(heads, rows, "What would fit: an estimate from shapes")
+    out.line(estimate.verdict())
 
 
 def _plan_tables(out: Out, planned: Planned) -> None:
