@@ -4,7 +4,7 @@ BIN := .venv/bin
 # golfreg-trackio is left to who wants it: trackio brings a web server with it. Its tests run where it is installed.
 PLUGINS := --editable plugins/golfreg-fineweb --editable plugins/golfreg-zoo-codecs
 
-.PHONY: run test test-all lint format docs clean
+.PHONY: run test test-all test-gpu lint format docs clean
 
 .venv/.ready: pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 	$(PYTHON) -m venv .venv
@@ -27,6 +27,11 @@ test: lint
 # Everything, the minutes of random kills included.
 test-all: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# For an owner of a GPU, or of two: training, resuming, kernels, several processes. PYTEST may be that of another environment.
+PYTEST ?= $(BIN)/python -m pytest
+test-gpu:
+	$(PYTEST) -m gpu -rs -s --timeout=900
 
 format: .venv/.ready
 	$(BIN)/ruff check --fix .

@@ -1,6 +1,6 @@
 """Seconds that ``gptq`` takes for the matrices of the 25M Mamba-3 hybrid, on random weights and second moments.
 
-    OMP_WAIT_POLICY=PASSIVE python bench/gptq_time.py [--device cpu|cuda] [--threads 2] [--clip-search]
+    python bench/gptq_time.py [--device cpu|cuda] [--threads 2] [--clip-search]
 
 7 layers of width 512, attention at layers 2 and 5, MLP 3x, tied embeddings: 25.2M parameters.
 """

@@ -1,9 +1,9 @@
 """What quantizers cost a trained model, at equal bits: bits per byte and coded bytes, on the model of a run.
 
-    python bench/quantizers.py RUN_DIR [--checkpoint FILE] [--tokens 32768] [--bits 3,4,5,6] [--codec lzma]
+    python bench/quantizers.py RUN_DIR [--checkpoint FILE] [--tokens 32768] [--moment-tokens 65536] [--bits 3,4,5,6]
 
 Weights are those of RUN_DIR/model.safetensors, or of a checkpoint of it. Scored are the first tokens of the run's
-validation data, in fixed windows; the second moments are of 65,536 training tokens, or of what a row says.
+validation data, in fixed windows; the second moments are of training tokens, or of what a row says.
 """
 
 from __future__ import annotations
@@ -30,13 +30,12 @@ from golfreg.train.files import read_tensors
 from golfreg.train.stage import build, prepare_process
 
 RECURRENCE = {"in_proj": {"dt": {"bits": 8}, "A": {"bits": 8}}}
-MOMENT_TOKENS = 65_536
 
 
 class Bench:
     """The model, its validation tokens, and a table of what was tried."""
 
-    def __init__(self, run_dir: Path, checkpoint: Path | None, tokens: int, codec: str) -> None:
+    def __init__(self, run_dir: Path, checkpoint: Path | None, tokens: int, codec: str, moment_tokens: int) -> None:
         self.plan = read_plan(run_dir / "plan.toml")
         prepare_process(self.plan)
         self.dataset = open_dataset(self.plan.dataset_dir)
@@ -47,6 +46,7 @@ class Bench:
         self.put(self.weights)
         self.tokens = self.dataset.validation_tokens()[: tokens + 1]
         self.codec = load(resolve("codec", codec))
+        self.moment_tokens = moment_tokens
         self.rows: list[dict[str, Any]] = []
         self.exact = self.bits_per_byte()
 
@@ -69,10 +69,10 @@ class Bench:
         if source == "train":
             batch = 16 * train.sequence_length
             loader = Loader(dataset.train_shards, batch, train.sequence_length, seed=1)
-            batches = [torch.from_numpy(loader.next()[0]) for _ in range(MOMENT_TOKENS // batch)]
+            batches = [torch.from_numpy(loader.next()[0]) for _ in range(max(1, self.moment_tokens // batch))]
         else:
             batches = drawn_batches(
-                source, self.model, tokens=MOMENT_TOKENS, batch_tokens=16 * train.sequence_length,
+                source, self.model, tokens=self.moment_tokens, batch_tokens=16 * train.sequence_length,
                 window=train.sequence_length, vocab_size=dataset.vocab_size, bos_id=dataset.bos_id, seed=1,
                 device=self.plan.device,
             )  # fmt: skip
@@ -95,11 +95,12 @@ def main() -> None:
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--tokens", type=int, default=32_768)
+    parser.add_argument("--moment-tokens", type=int, default=65_536)
     parser.add_argument("--bits", default="3,4,5,6")
     parser.add_argument("--codec", default="lzma")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    bench = Bench(options.run_dir, options.checkpoint, options.tokens, options.codec)
+    bench = Bench(options.run_dir, options.checkpoint, options.tokens, options.codec, options.moment_tokens)
     parameters = sum(weight.numel() for weight in bench.weights.values())
     print(f"{parameters:,} parameters, {bench.exact:.4f} bits per byte before quantization\n")
     print("| quantizer | bits | coded bytes | bits per byte lost |\n|---|---|---|---|")

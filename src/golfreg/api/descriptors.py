@@ -49,18 +49,26 @@ class Component:
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture(Component):
-    """A model. ``defaults`` are settings that a named pattern of another architecture fixes."""
+    """A model. ``defaults`` are settings that a named pattern of another architecture fixes.
+
+    ``inline_ops``: names of ops that it computes itself unless its build context has a kernel for them.
+    """
 
     kind = "architecture"
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    inline_ops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mixer(Component):
-    """A sequence-mixing layer. ``ops``: names of the ops it calls through its build context."""
+    """A sequence-mixing layer. ``ops``: names of the ops it calls through its build context.
+
+    ``inline_ops``: of those that it computes itself unless the context has a kernel for them.
+    """
 
     kind = "mixer"
     ops: tuple[str, ...] = ()
+    inline_ops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from golfreg.api.observer import ObservedRun
+    from golfreg.api.workload import Workload
 
 
 @runtime_checkable
@@ -158,6 +159,16 @@ class OpTarget(Protocol):
 
 
 @runtime_checkable
+class TimedOp(Protocol):
+    """What an op provides besides its cases if ``golfreg bench kernels`` shall time it at sizes of real use.
+
+    Without it the largest case is timed.
+    """
+
+    def workload(self) -> Workload: ...
+
+
+@runtime_checkable
 class KernelTarget(Protocol):
     """One implementation of an op, with the op's signature."""
 
@@ -165,6 +176,19 @@ class KernelTarget(Protocol):
 
     def supports(self, device: str, dtype: str, **static: Any) -> str | None:
         """None if it can run, else the reason why not. ``static``: the op's static arguments."""
+        ...
+
+
+@runtime_checkable
+class InspectableKernel(Protocol):
+    """What a kernel in Triton provides besides ``call`` for ``golfreg kernels inspect`` to compile it without a GPU."""
+
+    def configurations(self) -> Mapping[str, Callable[[], object]]:
+        """By name (dtype, sizes), what launches the kernel forward and backward on tensors of the device ``meta``.
+
+        Launches made meanwhile are noted and compiled instead of run, so that what is compiled is
+        what the kernel's own code launches.
+        """
         ...
 
 

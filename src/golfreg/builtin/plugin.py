@@ -9,21 +9,43 @@ from golfreg.api import Architecture, Codec, Corpus, Kernel, Mixer, Observer, Op
 GOLFREG_API = 1
 
 _HYBRID = "golfreg.builtin.architectures.hybrid:hybrid"
+_HYBRID_OPS = ("mlp_activation", "rms_norm")
+_OPS = {
+    "softcapped_cross_entropy": "head, softcap and cross entropy of the next token, summed",
+    "mlp_activation": "squared ReLU, leaky or not",
+    "rms_norm": "root-mean-square norm of the last dimension",
+    "rotary_qk_norm": "RMS norm of each head, RoPE and a gain: queries and keys before attention",
+    "symmetric_product": "alpha X X^T + beta C with a symmetric C, the bulk of Muon's orthogonalization",
+}
+_KERNELS = {
+    "softcapped_cross_entropy": (
+        "plain PyTorch: all logits in float32",
+        "chunks of bfloat16 logits whose gradient takes their place",
+    ),
+    "mlp_activation": ("plain PyTorch", "one pass forward, one backward, keeping the input alone"),
+    "rms_norm": ("plain PyTorch", "one pass forward, one backward, keeping the input alone"),
+    "rotary_qk_norm": ("plain PyTorch", "one pass forward, one backward, reading the projection by strides"),
+    "symmetric_product": ("batched matrix product of torch", "half of the tiles, each written twice"),
+}
 
 
 @hookimpl
 def golfreg_architectures() -> Iterator[Architecture]:
-    yield Architecture(name="hybrid", summary="mixers and MLPs stacked by a pattern", target=_HYBRID)
+    yield Architecture(
+        name="hybrid", summary="mixers and MLPs stacked by a pattern", target=_HYBRID, inline_ops=_HYBRID_OPS
+    )
     yield Architecture(
         name="transformer",
         summary="the challenge's baseline: 9 layers of attention, U-Net skips, relu^2 MLP",
         target=_HYBRID,
+        inline_ops=_HYBRID_OPS,
         defaults={"mixer": "attention"},
     )
     yield Architecture(
         name="mamba3",
         summary="Mamba-3 SISO layers; attention where `attention_layers` says",
         target=_HYBRID,
+        inline_ops=_HYBRID_OPS,
         defaults={"mixer": "mamba3", "n_layers": 7},
     )
 
@@ -34,6 +56,7 @@ def golfreg_mixers() -> Iterator[Mixer]:
         name="attention",
         summary="causal grouped-query attention with RoPE, QK norm and gain",
         target="golfreg.builtin.mixers.attention:attention",
+        inline_ops=("rotary_qk_norm",),
     )
     yield Mixer(
         name="mamba3",
@@ -50,6 +73,8 @@ def golfreg_ops() -> Iterator[Op]:
         summary="Mamba-3 SISO between in_proj and out_proj",
         target="golfreg.builtin.kernels.mamba3_siso:op",
     )
+    for name, summary in _OPS.items():
+        yield Op(name=name, summary=summary, target=f"golfreg.builtin.kernels.{name}:op")
 
 
 @hookimpl
@@ -69,6 +94,14 @@ def golfreg_kernels() -> Iterator[Kernel]:
         # Below the reference until documents, states and float32 have been compared on a GPU: `--kernel triton`.
         priority=-1,
     )
+    for op, (plain, fused) in _KERNELS.items():
+        place = f"golfreg.builtin.kernels.{op}"
+        yield Kernel(name="reference", op=op, summary=plain, target=f"{place}:reference_kernel")
+        # Below the reference until they are measured to be faster than it is when compiled: `--kernel OP=triton`.
+        yield Kernel(
+            name="triton", op=op, summary=fused, target=f"{place}_triton:triton_kernel", requires=("triton",),
+            priority=-1,
+        )  # fmt: skip
 
 
 @hookimpl

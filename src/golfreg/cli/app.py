@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from golfreg.cli import bench, data, doctor, inspect, leaderboard, plugins, run, score
+from golfreg.cli import bench, data, doctor, inspect, kernels, leaderboard, plugins, recipes, run, score, study
 
 app = typer.Typer(
     name="golfreg",
@@ -37,10 +37,13 @@ def _options(
 
 
 app.command("run")(run.run)
+app.command("recipes")(recipes.recipes)
 app.command("score")(score.score)
 app.command("inspect")(inspect.inspect)
 app.command("doctor")(doctor.doctor)
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
+app.add_typer(kernels.app, name="kernels")
 app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(study.app, name="study")

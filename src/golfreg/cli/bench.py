@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from golfreg.api.errors import AnswerIsNo, ConfigError, GolfregError
+from golfreg.cli.bench_kernels import kernels
 from golfreg.cli.out import Out, plain
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ app = typer.Typer(
 @app.callback()
 def _group() -> None:
     pass
+
+
+app.command()(kernels)
 
 
 @app.command()

@@ -39,9 +39,9 @@ def kinds(incomplete: str) -> Offered:
 
 def recipes(incomplete: str) -> Offered:
     """Shipped recipes."""
-    from golfreg.runner.recipes import list_recipes
+    from golfreg.runner.recipes import find_recipe, list_recipes, recipe_summary
 
-    return _matching(((name, "") for name in list_recipes()), incomplete)
+    return _matching(((name, recipe_summary(find_recipe(name))) for name in list_recipes()), incomplete)
 
 
 def rulesets(incomplete: str) -> Offered:

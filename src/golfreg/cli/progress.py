@@ -52,7 +52,7 @@ class StageProgress:
                 self.bar.update(self.task, completed=event.get("done"), total=event.get("total"), text=text)
             if not self.console.is_terminal and time.monotonic() - self.said > _PIPED_SECONDS:
                 self.said = time.monotonic()
-                self.console.print(f"{stage}: {_share(event)} {text}")
+                self.console.print(f"{stage}: {_share(event)} {text}{_left(event)}")
         elif name == "note":
             self.console.print(f"{stage}: {plain(event.get('text', ''))}")
         elif name in ("done", "skipped"):
@@ -66,3 +66,9 @@ class StageProgress:
 def _share(event: dict[str, Any]) -> str:
     total = event.get("total")
     return f"{100 * event.get('done', 0) / total:.0f} %" if total else ""
+
+
+def _left(event: dict[str, Any]) -> str:
+    """A bar estimates the time left by itself; a line has it from who knows it."""
+    left = event.get("left_seconds")
+    return f"  {left:.0f} s left" if isinstance(left, int | float) else ""

@@ -15,8 +15,6 @@ from golfreg.cli.out import Out
 if TYPE_CHECKING:
     from golfreg.config.load import Loaded
     from golfreg.config.record import RunRecord
-    from golfreg.runner.fit_estimate import Estimate
-    from golfreg.runner.plan import Planned
 
 
 def run(
@@ -37,7 +35,8 @@ def run(
     kernel: Annotated[
         str | None,
         typer.Option(
-            help="Kernel by name; `auto` takes the fastest that fits.", autocompletion=complete.components("kernel")
+            help="Kernel by name, or OP=NAME,OP=NAME; `auto` takes the fastest that fits.",
+            autocompletion=complete.components("kernel"),
         ),
     ] = None,
     recipe: Annotated[
@@ -47,6 +46,9 @@ def run(
         str | None, typer.Option(help="Ruleset whose limits hold.", autocompletion=complete.rulesets)
     ] = None,
     device: Annotated[str | None, typer.Option(help="`cpu`, `cuda` or `auto`.")] = None,
+    nproc: Annotated[
+        int | None, typer.Option(help="Processes that train together, each with a GPU. Under torchrun, its number.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Train this many steps instead of by the clock.")] = None,
     windows: Annotated[
         str | None, typer.Option(help="Scoring windows: `fixed`, `sliding:STRIDE` or `stateful[:CONTEXT]`.")
@@ -70,6 +72,12 @@ def run(
     ] = False,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this directory.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and the origin of each value.")] = False,
+    device_name: Annotated[
+        str | None, typer.Option(help="With --dry-run: the device to predict for, `h100` or `8xh100`.")
+    ] = None,
+    usd_per_gpu_hour: Annotated[
+        float | None, typer.Option(min=0, max=1e6, help="With --dry-run: what a GPU costs an hour, for the price.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train, quantize, pack and score one submission, and write its record.
@@ -78,8 +86,12 @@ def run(
 
     Example: golfreg run --arch mamba3 --codec lzma --set mixer.d_state=64
     """
+    from golfreg.cli.show_plan import show_plan
     from golfreg.config.load import load_spec
+    from golfreg.config.torchrun import is_extra, under_torchrun
 
+    if is_extra(os.environ):
+        return
     out = Out(as_json)
     flags = {
         key: (flag, value)
@@ -93,6 +105,7 @@ def run(
             ("ruleset", "--ruleset", ruleset),
             ("train.device", "--device", device),
             ("train.steps", "--steps", steps),
+            ("train.nproc", *under_torchrun(os.environ, nproc)),
             ("score.windows", "--windows", windows),
             ("seed", "--seed", seed),
             ("observers", "--observer", observer or None),
@@ -114,6 +127,8 @@ def run(
     from golfreg.runner.recipes import choose_recipe, find_recipe
     from golfreg.runner.settings import check_names
 
+    if not dry_run and (device_name is not None or usd_per_gpu_hour is not None):
+        raise ConfigError("`--device-name` and `--usd-per-gpu-hour` are for a prediction", "give `--dry-run` too")
     many = _seeds(seeds, seed)
     # What is misspelt is said at once, before torch is imported to look for a GPU.
     check_names(load_spec(find_recipe(recipe) if recipe else None, os.environ, sets or [], flags))
@@ -122,7 +137,7 @@ def run(
         out.talk(why)
     loaded = load_spec(path, os.environ, sets or [], flags)
     if dry_run:
-        _show_plan(out, loaded)
+        show_plan(out, loaded, device_name, usd_per_gpu_hour, runs)
         return
     done = []
     for one in many or [loaded.spec.seed]:
@@ -170,75 +185,6 @@ def _watch(out: Out, run_dir: Path, plan: Any) -> RunRecord:
 
     with StageProgress(out.console(stderr=True)) as progress:
         return run_stages(run_dir, plan, progress.listen)
-
-
-def _show_plan(out: Out, loaded: Loaded) -> None:
-    from dataclasses import asdict
-
-    from golfreg.config.plan import plain_values, plan_to_dict
-    from golfreg.runner.plan import make_plan
-
-    planned = make_plan(loaded)
-    estimate = None
-    if planned.plan.spec.fit:
-        from golfreg.runner.fit_estimate import estimate_fit
-        from golfreg.runner.plan import vocabulary
-
-        estimate = estimate_fit(planned.plan, vocabulary(planned.plan))
-    if out.as_json:
-        told = {} if estimate is None else {"fit": {**asdict(estimate), "verdict": estimate.verdict()}}
-        out.json(
-            {
-                "plan": plan_to_dict(planned.plan),
-                "observers": [plain_values(vars(c)) for c in planned.observers],
-                "origins": planned.origins,
-                "parameters": planned.parameters,
-                "flops_per_token": planned.flops_per_token,
-                "warnings": planned.warnings,
-                **told,
-            }
-        )
-        return
-    _plan_tables(out, planned)
-    if estimate is not None:
-        _fit_table(out, estimate)
-    for warning in planned.warnings:
-        out.warn(warning)
-
-
-def _fit_table(out: Out, estimate: Estimate) -> None:
-    rows = [
-        (str(r.bits), f"{r.clip_std:g}", *(f"{b:.2f}" for b in r.code_bits), *(f"{n:,}" for n in r.bytes))
-        for r in estimate.rungs
-    ]
-    heads = ("bits", "clip_std", "bits a code, Gaussian", "Laplace", "artifact, Gaussian", "Laplace")
-    out.table(heads, rows, "What would fit: an estimate from shapes")
-    out.line(estimate.verdict())
-
-
-def _plan_tables(out: Out, planned: Planned) -> None:
-    plan = planned.plan
-    chosen = [plan.architecture, *plan.mixers.values(), plan.quantizer, plan.codec, plan.corpus, *planned.observers]
-    rows = [(c.kind, c.name, f"{c.distribution} {c.version}", c.reason or c.target) for c in chosen]
-    rows += [("kernel", f"{op}: {k.name}", f"{k.distribution} {k.version}", k.reason) for op, k in plan.kernels.items()]
-    out.table(("kind", "name", "from", "target or reason"), rows, "Components")
-    out.table(("setting", "value", "origin"), planned.rows(), "Settings")
-    limits = plan.limits
-    out.table(
-        ("what", "value"),
-        [
-            ("ruleset", plan.spec.ruleset),
-            ("cap", f"{limits.cap_bytes:,} bytes"),
-            ("training limit", f"{limits.train_seconds:g} s"),
-            ("scoring limit", f"{limits.score_seconds:g} s"),
-            ("device", f"{plan.device}, {plan.dtype}, compile {'on' if plan.compile else 'off'}"),
-            ("dataset", plan.dataset),
-            ("parameters", f"{planned.parameters:,}" if planned.parameters else "known once the data is tokenized"),
-            ("FLOPs per token", f"{planned.flops_per_token:,}" if planned.flops_per_token else "-"),
-            ("spec digest", plan.spec_digest),
-        ],
-        "Plan",
-    )
 
 
 def _show_records(out: Out, done: list[tuple[Path, RunRecord]]) -> None:

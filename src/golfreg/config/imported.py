@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from golfreg.api.errors import InputError
 from golfreg.config import quick, strict
 from golfreg.config.record import to_table
+
+T = TypeVar("T")
 
 IMPORTED_SCHEMA = 1
 MAX_IMPORTED_BYTES = 256 * 1024
@@ -173,23 +174,9 @@ def imported_to_toml(facts: Imported | ImportedRun) -> str:
     return text
 
 
-def parse_imported(text: str, where: str, cls: type[Any]) -> Any:
+def parse_imported(text: str, where: str, cls: type[T]) -> T:
     """Validate a text as ``Imported`` or ``ImportedRun`` (``cls``). InputError names the key."""
     return quick.read(cls, IMPORTED_SCHEMA, text, where)
-
-
-def read_imported(path: Path) -> Imported:
-    """Read and validate ``imported.toml``."""
-    text = strict.read_text(path, "import", MAX_IMPORTED_BYTES)
-    facts: Imported = parse_imported(text, f"import `{path}`", Imported)
-    return facts
-
-
-def read_imported_run(path: Path) -> ImportedRun:
-    """Read and validate one imported seed."""
-    text = strict.read_text(path, "imported run", MAX_IMPORTED_BYTES)
-    run: ImportedRun = parse_imported(text, f"imported run `{path}`", ImportedRun)
-    return run
 
 
 def _without_empty(table: dict[str, Any]) -> dict[str, Any]:

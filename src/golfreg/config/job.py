@@ -16,7 +16,7 @@ from golfreg.config.plan import Plan
 def tell(event: str, **values: Any) -> None:
     """Send one event to the launcher, as a JSON line on standard output.
 
-    ``progress``: ``done``, ``total`` (seconds, steps, windows), ``text`` for the bar.
+    ``progress``: ``done``, ``total`` (seconds, steps, windows), ``text`` for the bar, perhaps ``left_seconds``.
     ``note``: ``text``, shown and kept. ``error``: ``message``, ``hint``, ``exit_code``.
     """
     sys.stdout.write(json.dumps({"event": event, **values}) + "\n")

@@ -13,10 +13,19 @@ from golfreg.config import strict
 from golfreg.config.observing import NAMES, ObservedSpec, observer_names
 from golfreg.config.spec import SPEC_SCHEMA, RunSpec
 
+RECIPES_DIR = Path(__file__).parent.parent / "recipes"
 MAX_RECIPE_BYTES = 1_000_000
+MAX_EXTENDED = 4
 ENVIRONMENT_PREFIX = "GOLFREG_"
 OTHER_VARIABLES = frozenset(
-    {"GOLFREG_CACHE", "GOLFREG_RUNS", "GOLFREG_DISABLE_PLUGINS", "GOLFREG_STRICT_PLUGINS", "GOLFREG_WAIT_FOR_GO"}
+    {
+        "GOLFREG_CACHE",
+        "GOLFREG_RUNS",
+        "GOLFREG_DISABLE_PLUGINS",
+        "GOLFREG_STRICT_PLUGINS",
+        "GOLFREG_WAIT_FOR_GO",
+        "GOLFREG_RANK",
+    }
 )
 """Environment variables that are read elsewhere and are no settings of a run."""
 
@@ -64,7 +73,7 @@ def load_spec(
     origins: dict[str, Origin] = {}
     layers: list[tuple[Origin, dict[str, Any]]] = []
     if recipe is not None:
-        layers.append((Origin(1, f"recipe {recipe.name}"), read_recipe(recipe)))
+        layers += [(Origin(1, f"recipe {path.name}"), tables) for path, tables in read_recipes(recipe)]
     for key, text in _from_environment(environment):
         layers.append(
             (Origin(2, f"{ENVIRONMENT_PREFIX}{key.upper().replace('.', '__')}"), nest(key, parse_value(text)))
@@ -88,6 +97,32 @@ def read_recipe(path: Path) -> dict[str, Any]:
     strict.take_schema(data, SPEC_SCHEMA, where)
     data.pop("summary", None)
     return data
+
+
+def read_recipes(path: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """A recipe after the one that it ``extends``, and so on: a shipped one's name, or a file beside it.
+
+    ConfigError for a chain that is circular or longer than ``MAX_EXTENDED``.
+    """
+    chain: list[tuple[Path, dict[str, Any]]] = []
+    following: Path | None = path
+    while following is not None:
+        if len(chain) > MAX_EXTENDED:
+            raise ConfigError(
+                f"recipe `{path}` extends a recipe that extends a recipe, {len(chain)} times",
+                f"at most {MAX_EXTENDED} in a row, none of them itself",
+            )
+        tables = read_recipe(following)
+        base = tables.pop("extends", None)
+        if base is not None and not (isinstance(base, str) and base.strip()):
+            raise ConfigError(f"recipe `{following}`: `extends` is {base!r}", 'write `extends = "smoke"`')
+        chain.insert(0, (following, tables))
+        following = None if base is None else _extended(following, base)
+    return chain
+
+
+def _extended(recipe: Path, base: str) -> Path:
+    return recipe.parent / base if base.endswith(".toml") else RECIPES_DIR / f"{base}.toml"
 
 
 def parse_value(text: str) -> Any:

@@ -77,6 +77,8 @@ class Plan:
     compile: bool
     threads: int
     dataset: str
+    train_kernels: dict[str, Chosen] = field(default_factory=dict)
+    """Op name to the kernel that training uses for it; no part of the artifact."""
 
     @property
     def dataset_dir(self) -> Path:
@@ -84,8 +86,11 @@ class Plan:
 
 
 def plan_to_dict(plan: Plan) -> dict[str, Any]:
-    """The plan as TOML tables."""
-    return plain_values(asdict(plan))  # type: ignore[no-any-return]
+    """The plan as TOML tables; no table for kernels of training where none was asked for."""
+    table: dict[str, Any] = plain_values(asdict(plan))
+    if not table["train_kernels"]:
+        del table["train_kernels"]
+    return table
 
 
 def read_plan(path: Path) -> Plan:

@@ -3,8 +3,8 @@
 The text of a record is cut at its top-level sections. A section of plain facts (scores, sizes,
 times) is held against one regular expression made of its dataclass: what matches has every key in
 order and every value of its type, printable, finite and within 64 bits. Other sections are read by
-``quick_toml`` and ``quick_build``. Within ``remembering()`` a section whose text is that of the
-file before is not read again, and shares its value; of ``settings`` the seed is set aside for that.
+``quick_toml`` and ``quick_build``. Within ``remembering()`` a section whose text is that of one of
+the files before is not read again, and shares its value; of ``settings`` the seed is set aside for that.
 
 Of a text in any other form nothing is said.
 """
@@ -20,6 +20,7 @@ from operator import call
 from typing import Any, NamedTuple, get_origin, get_type_hints
 
 from golfreg.api.errors import InputError
+from golfreg.config import strict
 from golfreg.config.quick_build import reader, without_none
 from golfreg.config.quick_toml import COUNT, KEY, TEXT, Unusual, lines_are_short, parse, printable
 
@@ -66,13 +67,15 @@ class Plan(NamedTuple):
 
 
 Read = Callable[[str], Any]
-_memory: dict[Read, tuple[str, Any]] | None = None
-"""The last text of each section, and its value."""
+_HARMLESS = strict.NotNegative.__post_init__
+_SOME_TEXTS = 64
+_memory: dict[Read, dict[str, Any]] | None = None
+"""The last texts of each section, and their values: what ran, and on what, is often the same."""
 
 
 @contextmanager
 def remembering() -> Iterator[None]:
-    """While this lasts, a section equal to the one before is not read again, and nobody may change what it holds."""
+    """While this lasts, a section equal to one before is not read again, and nobody may change what it holds."""
     global _memory
     outer = _memory
     _memory = {} if outer is None else outer
@@ -166,7 +169,8 @@ def _facts(cls: Any, begin: str, kinds: dict[str, Any], absent: Sequence[str] = 
         tuple(makers),
         tuple(defaults[name] for name in kinds),
         {name: defaults[name] for name in absent},
-        hasattr(cls, "__post_init__"),
+        # No number that a pattern matches is negative or absurd.
+        getattr(cls, "__post_init__", _HARMLESS) is not _HARMLESS,
     )
 
 
@@ -191,14 +195,15 @@ def _of_tables(name: str, read: Callable[[Any], Any], section: str) -> Any:
 
 
 def _once(read: Read, section: str) -> Any:
-    """What ``read`` makes of a section, from memory if the one before was the same."""
-    memory = _memory
-    if memory is None:
+    """What ``read`` makes of a section, from memory if one before was the same."""
+    if _memory is None:
         return read(section)
-    text, found = memory.get(read, ("", None))
-    if text != section:
-        found = read(section)
-        memory[read] = section, found
+    known = _memory.setdefault(read, {})
+    if section in known:
+        return known[section]
+    if len(known) >= _SOME_TEXTS:
+        known.clear()
+    known[section] = found = read(section)
     return found
 
 

@@ -110,7 +110,7 @@ class Sizes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Times:
+class Times(strict.NotNegative):
     """Wall-clock seconds of each stage; a stage that was not needed took 0."""
 
     data_seconds: float
@@ -120,12 +120,9 @@ class Times:
     pack_seconds: float
     score_seconds: float
 
-    def __post_init__(self) -> None:
-        strict.not_negative(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class TrainFacts:
+class TrainFacts(strict.NotNegative):
     """``final_loss``: training loss of the last step, nats per token."""
 
     steps: int
@@ -134,9 +131,8 @@ class TrainFacts:
     final_loss: float
     interruptions: int = 0
     """How often training was resumed from a checkpoint."""
-
-    def __post_init__(self) -> None:
-        strict.not_negative(self)
+    processes: int = 1
+    """That trained together, each on a GPU of its own where there was one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +162,7 @@ class ScoreFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataFacts:
+class DataFacts(strict.NotNegative):
     """The corpus as it was tokenized."""
 
     corpus: str
@@ -185,9 +181,6 @@ class DataFacts:
     shared_documents: int | None = None
     """Validation documents that are in the training text too, by their digests; None: not counted."""
 
-    def __post_init__(self) -> None:
-        strict.not_negative(self)
-
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactFacts:
@@ -202,7 +195,7 @@ class ArtifactFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hardware:
+class Hardware(strict.NotNegative):
     """``gpu`` is empty where none was used."""
 
     cpu: str
@@ -210,9 +203,6 @@ class Hardware:
     memory_bytes: int
     gpu: str = ""
     gpus: int = 0
-
-    def __post_init__(self) -> None:
-        strict.not_negative(self)
 
 
 @dataclass(frozen=True, kw_only=True)

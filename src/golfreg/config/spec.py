@@ -22,7 +22,9 @@ class Components:
     codec: str = "lzma"
     corpus: str = "docstrings"
     kernel: str = "auto"
-    """A kernel's name for every op that has one of that name, or ``auto``: the fastest that supports the shapes."""
+    """``auto``: the fastest that supports the shapes. A kernel's name: that one for every op of the run's mixers that
+    has it. ``OP=NAME``: for one op, also of those that the architecture and training otherwise compute in
+    plain code. Several are separated by commas."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class TrainSettings:
     itself; ``random``. Never the validation data."""
     fake_quant_fraction: float = 0.0
     """Last part of the run in which every matrix is used as the quantizer would give it back; 0: none."""
+    fake_quant_skip: str = ""
+    """Parameters that are not: names with ``*``, separated by commas, such as ``blocks.*.mixer.in_proj.weight``."""
 
 
 @dataclass(frozen=True)

@@ -39,13 +39,18 @@ def shown(value: object, limit: int = 80) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def read_text(path: Path, what: str, max_bytes: int) -> str:
-    """A regular UTF-8 file of at most ``max_bytes``. InputError otherwise."""
+def read_text(path: Path | str, what: str, max_bytes: int, *, follow: bool = True) -> str:
+    """A regular UTF-8 file of at most ``max_bytes``. InputError otherwise, or for a link unless ``follow``."""
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{what} `{path}` is not a file", "check the path")
-        data = _read(path, max_bytes + 1) if status.st_size <= max_bytes else b""
+        # Without waiting for whoever should write a pipe, and without the buffers that `open` makes.
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
+        try:
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError(f"{what} `{path}` is not a file", "check the path")
+            data = _read(file, max_bytes + 1) if status.st_size <= max_bytes else b""
+        finally:
+            os.close(file)
     except OSError as error:
         raise InputError(f"{what} `{path}`: {error.strerror or error}", "check the path") from error
     except ValueError as error:
@@ -58,16 +63,12 @@ def read_text(path: Path, what: str, max_bytes: int) -> str:
         raise InputError(f"{what} `{path}` is not UTF-8 at byte {error.start:,}", "save it as UTF-8") from error
 
 
-def _read(path: Path, most: int) -> bytes:
-    """The file's first ``most`` bytes; without the buffers that ``open`` makes."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        data = os.read(file, most)
-        while 0 < len(data) < most and (more := os.read(file, most - len(data))):
-            data += more
-        return data
-    finally:
-        os.close(file)
+def _read(file: int, most: int) -> bytes:
+    """The file's first ``most`` bytes."""
+    data = os.read(file, most)
+    while 0 < len(data) < most and (more := os.read(file, most - len(data))):
+        data += more
+    return data
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
@@ -141,6 +142,13 @@ def not_negative(facts: Any) -> None:
                 raise InputError(f"{name} is {shown(value)}; it cannot be negative")
             if value > LARGEST:
                 raise InputError(f"{name} is {shown(value)}; it cannot be over {LARGEST:g}")
+
+
+class NotNegative:
+    """A dataclass of facts whose numbers are neither negative nor absurd."""
+
+    def __post_init__(self) -> None:
+        not_negative(self)
 
 
 def _inside(where: str, key: object) -> str:

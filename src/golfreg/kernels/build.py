@@ -40,7 +40,7 @@ def build_model(
     if missing:
         raise PluginError(f"architecture `{architecture.name}` uses the mixer `{missing[0]}`, which was not resolved")
     built_with = {name: (mixers[name].load(), _config(mixers[name])) for name in named}
-    static = static_arguments(built_with.values())
+    static = static_arguments([*built_with.values(), (target, config)])
     context = BuildContext(
         vocab_size=vocab_size,
         sequence_length=sequence_length,
@@ -79,13 +79,13 @@ def kernel_for(
     return implementation.call, f"{kernel.name}: {kernel.reason or 'chosen'}"
 
 
-def static_arguments(mixers: Iterable[tuple[Any, Any]]) -> dict[str, list[dict[str, Any]]]:
+def static_arguments(targets: Iterable[tuple[Any, Any]]) -> dict[str, list[dict[str, Any]]]:
     """By op, the static arguments with which each (target, config) calls it.
 
-    A mixer target tells them with ``static_arguments(config) -> {op: {...}}``, if it has that method.
+    The target of a mixer or architecture tells them with ``static_arguments(config) -> {op: {...}}``, if it has it.
     """
     found: dict[str, list[dict[str, Any]]] = {}
-    for target, config in mixers:
+    for target, config in targets:
         tell = getattr(target, "static_arguments", None)
         for op, arguments in (tell(config) if tell else {}).items():
             found.setdefault(op, []).append(arguments)

@@ -117,17 +117,18 @@ def rms_ratio(value: torch.Tensor | None, true: torch.Tensor | None) -> float:
 @contextmanager
 def poisoned_memory() -> Iterator[None]:
     """Inside, memory that torch allocates without a value holds NaN (or the largest integer)."""
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    # The debug mode sets what `use_deterministic_algorithms` sets, and does not import the compiler (seconds).
+    before = torch.get_deterministic_debug_mode()
     settings: Any = torch.utils.deterministic
     filled = settings.fill_uninitialized_memory
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*deterministic.*")
-            torch.use_deterministic_algorithms(True, warn_only=True)
+            torch.set_deterministic_debug_mode("warn")
             settings.fill_uninitialized_memory = True
             yield
     finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.set_deterministic_debug_mode(before)
         settings.fill_uninitialized_memory = filled
 
 

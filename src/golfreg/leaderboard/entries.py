@@ -18,8 +18,8 @@ from typing import NamedTuple, TypeVar
 
 from golfreg.api.errors import ConfigError, GolfregError, InputError
 from golfreg.config import quick, quick_sections, strict
-from golfreg.config.imported import Imported, ImportedRun, read_imported, read_imported_run
-from golfreg.config.record import RunRecord, read_record, to_table
+from golfreg.config.imported import MAX_IMPORTED_BYTES, Imported, ImportedRun, parse_imported
+from golfreg.config.record import MAX_RECORD_BYTES, RunRecord, parse_record, to_table
 from golfreg.leaderboard.places import find_entries, find_tracks
 from golfreg.rules.figures import Figures, SeedResult, figures_of, seed_result
 from golfreg.rules.findings import Finding, check_records
@@ -124,7 +124,7 @@ class Entry:
         """Every rule over the records and what is declared."""
         if self.imported is not None:
             return check_imported(self.imported, self.imported_runs, self.ruleset, self.facts.declared)
-        return check_records(self.records, self.ruleset, self.facts.declared, self.facts.date, now)
+        return check_records(self.records, self.ruleset, self.facts.declared, self.facts.date, now, self.figures)
 
     @cached_property
     def results(self) -> list[SeedResult]:
@@ -196,8 +196,8 @@ def read_entry(directory: Path) -> Entry:
     if said is None:
         raise InputError(f"`{strict.shown(key)}` is not named as an entry is", "an entry is `track/YYYY-MM-DD_name`")
     _plain(place)
-    path = _plain(f"{place}/entry.toml")
-    facts = parse_entry(strict.read_text(Path(path), "entry", MAX_ENTRY_BYTES), f"entry `{path}`")
+    path = f"{place}/entry.toml"
+    facts = parse_entry(_text(path, "entry", MAX_ENTRY_BYTES), f"entry `{path}`")
     for what, content, expected in (
         ("track", facts.track, track),
         ("date", facts.date, said[1]),
@@ -212,12 +212,13 @@ def read_entry(directory: Path) -> Entry:
     if ruleset.track != facts.track:
         raise InputError(f"entry `{path}`: ruleset `{ruleset.name}` is of track `{ruleset.track}`, not `{facts.track}`")
     if os.path.lexists(f"{place}/imported.toml"):
-        imported = read_imported(Path(_plain(f"{place}/imported.toml")))
+        path = f"{place}/imported.toml"
+        imported = parse_imported(_text(path, "import", MAX_IMPORTED_BYTES), f"import `{path}`", Imported)
         # Git keeps no empty directory: an import without any seed has none.
         found = os.path.lexists(f"{place}/runs")
-        runs = _read_runs(place, read_imported_run, lambda run: run.seed) if found else {}
+        runs = _read_runs(place, _imported_run, lambda run: run.seed) if found else {}
         return Entry(key, facts, ruleset, {}, imported, runs)
-    records = _read_runs(place, read_record, lambda record: record.run.seed)
+    records = _read_runs(place, _record, lambda record: record.run.seed)
     if not records:
         raise InputError(f"entry `{place}` has no records", "it has one file `runs/seed_N.toml` for each seed")
     return Entry(key, facts, ruleset, records)
@@ -235,13 +236,21 @@ def read_board(root: Path, track: str | None = None) -> Board:
     return Board(entries, broken)
 
 
-def _read_runs(place: str, read: Callable[[Path], T], seed_of: Callable[[T], int]) -> dict[str, T]:
+def _record(path: str) -> RunRecord:
+    return parse_record(_text(path, "record", MAX_RECORD_BYTES), f"record `{path}`")
+
+
+def _imported_run(path: str) -> ImportedRun:
+    return parse_imported(_text(path, "imported run", MAX_IMPORTED_BYTES), f"imported run `{path}`", ImportedRun)
+
+
+def _read_runs(place: str, read: Callable[[str], T], seed_of: Callable[[T], int]) -> dict[str, T]:
     """By file name, sorted by seed."""
     runs = _plain(f"{place}/runs")
-    if not os.path.isdir(runs):
-        raise InputError(f"entry `{place}` has no `runs` directory", "it holds one record for each seed")
     try:
         names = sorted(os.listdir(runs))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"entry `{place}` has no `runs` directory", "it holds one record for each seed") from None
     except OSError as error:
         raise InputError(f"`{runs}`: {error.strerror or error}", "check the path") from error
     found: dict[int, T] = {}
@@ -251,13 +260,21 @@ def _read_runs(place: str, read: Callable[[Path], T], seed_of: Callable[[T], int
             raise InputError(f"`{runs}` holds `{strict.shown(name)}`", "records are named `seed_N.toml`")
         if count >= MAX_SEEDS:
             raise InputError(f"`{runs}` holds over {MAX_SEEDS} records")
-        path = Path(_plain(f"{runs}/{name}"))
+        path = f"{runs}/{name}"
         record = read(path)
         seed = seed_of(record)
         if seed != int(match[1]):
             raise InputError(f"record `{path}` is of seed {seed}", "the file is named by its seed")
         found[seed] = record
     return {f"runs/seed_{seed}.toml": found[seed] for seed in sorted(found)}
+
+
+def _text(path: str, what: str, max_bytes: int) -> str:
+    try:
+        return strict.read_text(path, what, max_bytes, follow=False)
+    except InputError:
+        _plain(path)
+        raise
 
 
 def _plain(path: str) -> str:

@@ -15,9 +15,11 @@ _EVERY = 200
 
 def settings_lines(train: Mapping[str, Any], seconds: float, seed: int) -> list[str]:
     """``train``: the settings of ``[train]``. ``seconds``: when the clock ends training."""
-    accumulated = train["batch_tokens"] // (train["micro_batch_tokens"] or train["batch_tokens"] or 1)
+    processes = train.get("nproc", 1)
+    share = train["batch_tokens"] // processes
+    accumulated = share // min(train["micro_batch_tokens"] or share, share)
     return [
-        f"world_size:1 grad_accum_steps:{accumulated}",
+        f"world_size:{processes} grad_accum_steps:{accumulated}",
         f"train_batch_tokens:{train['batch_tokens']} train_seq_len:{train['sequence_length']} "
         f"iterations:{train['steps'] or NO_STEP_LIMIT} warmup_steps:{train['warmup_steps']} "
         f"max_wallclock_seconds:{seconds:.3f}",

@@ -6,6 +6,7 @@ from typing import Any
 
 from golfreg.config.plan import Plan, plan_to_dict
 
+_BY_NAME = ("mixers", "ops", "kernels", "train_kernels")
 _ORIGIN = ("distribution", "version", "module", "reason", "argument")
 
 
@@ -23,7 +24,7 @@ def script_settings(plan: Plan, code_bytes: int | None) -> dict[str, Any]:
     if not spec["train"]["threads"]:
         table["threads"] = 0
     parts = [table[kind] for kind in ("architecture", "quantizer", "codec")]
-    parts += [part for kind in ("mixers", "ops", "kernels") for part in table[kind].values()]
+    parts += [part for kind in _BY_NAME for part in table.get(kind, {}).values()]
     for part in parts:
         for key in _ORIGIN:
             part.pop(key, None)

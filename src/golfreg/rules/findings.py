@@ -57,6 +57,8 @@ class Evidence:
     entry_date: str | None = None
     """The entry's day, as in 2026-05-01; None before there is an entry."""
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    figures: Figures | None = None
+    """What the records give, if that was computed already."""
 
 
 Check = Callable[[Evidence], Iterator[Problem]]
@@ -95,9 +97,10 @@ def check_records(
     declared: Figures | None = None,
     entry_date: str | None = None,
     now: datetime | None = None,
+    figures: Figures | None = None,
 ) -> list[Finding]:
     """``check`` of these records under a ruleset. ``now``: the time to hold dates against, default the clock's."""
-    return check(Evidence(records, ruleset, declared, entry_date, now or datetime.now(UTC)))
+    return check(Evidence(records, ruleset, declared, entry_date, now or datetime.now(UTC), figures))
 
 
 def worst(findings: list[Finding]) -> Level:

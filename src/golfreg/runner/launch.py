@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from golfreg.api.errors import EXIT_BUG, AnswerIsNo, GolfregError
+from golfreg.data.cache import cache_root
 
 Listener = Callable[[str, dict[str, Any]], None]
 """Called with the stage and one event."""
@@ -45,6 +46,8 @@ class Worker:
         environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         if threads:
             environment["OMP_NUM_THREADS"] = str(threads)
+        for variable, directory in compile_caches().items():
+            environment.setdefault(variable, str(directory))
         if wait:
             environment["GOLFREG_WAIT_FOR_GO"] = "1"
         self.process = subprocess.Popen(
@@ -111,6 +114,12 @@ class Worker:
                 with suppress(BrokenPipeError):
                     pipe.close()
         self._log.close()
+
+
+def compile_caches() -> dict[str, Path]:
+    """Environment variables that keep what torch and Triton compiled for the next run, and where golfreg does."""
+    root = cache_root() / "compiled"
+    return {"TORCHINDUCTOR_CACHE_DIR": root / "inductor", "TRITON_CACHE_DIR": root / "triton"}
 
 
 @contextmanager

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
+from dataclasses import asdict, dataclass, field, fields, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from golfreg.api.errors import ConfigError, EnvironmentFault, nearest
+from golfreg.api.values import Role
 from golfreg.config.load import Loaded
 from golfreg.config.plan import Chosen, Limits, Plan, plan_to_dict
 from golfreg.config.spec import CALIBRATION_SOURCES, RunSpec, TrainSettings
@@ -21,15 +21,20 @@ from golfreg.data.cache import dataset_dir_for, fetched_state
 from golfreg.data.dataset import open_dataset
 from golfreg.data.tokenizers import ByteTokenizer, read_tokenizer, sentencepiece_size
 from golfreg.kernels.build import build_model, static_arguments
-from golfreg.kernels.choose import choose_kernel
-from golfreg.registry.host import get_host
 from golfreg.registry.records import Registered
 from golfreg.registry.resolve import load, resolve
 from golfreg.registry.settings import config_values, make_config
 from golfreg.rules.ruleset import load_ruleset
+from golfreg.runner.kernels import choose_all, plain_choice
 from golfreg.runner.observing import check_observers, unused_observers
 from golfreg.runner.settings import component_settings, unused_tables
 from golfreg.score.windows import parse_windows
+from golfreg.train.orthogonalize import COEFFICIENTS
+from golfreg.train.schedule import check_shapes
+from golfreg.train.stage import rounded_parameters
+
+MOST_PROCESSES = 8
+"""That train together: the GPUs of one host."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ class Planned:
     warnings: list[str]
     observers: list[Chosen]
     """Who is told of the run; the plan knows nothing of them."""
+    tensors: dict[str, tuple[tuple[int, ...], Role]] = field(default_factory=dict)
+    """Shape and role of every parameter; empty while the vocabulary is not known."""
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Every setting with its value and origin."""
@@ -78,6 +85,7 @@ def make_plan(loaded: Loaded) -> Planned:
     check_ranges(spec)
     check_observers(loaded)
     device, dtype = resolve_device(spec.train.device, spec.train.dtype)
+    check_gpus(device, spec.train.nproc)
 
     architecture = resolve("architecture", spec.components.architecture)
     chosen_architecture = choose(loaded, architecture, origins, "architecture.")
@@ -90,7 +98,13 @@ def make_plan(loaded: Loaded) -> Planned:
         ops.update({op: plain_choice(resolve("op", op)) for op in mixer.descriptor.ops})  # type: ignore[attr-defined]
     warnings = unused_tables(loaded, set(mixers)) + unused_observers(loaded)
     static = static_arguments((chosen.load(), chosen.make_config()) for chosen in mixers.values())
-    kernels = choose_kernels({op: static.get(op, []) for op in ops}, spec.components.kernel, device, dtype)
+    described = [architecture.descriptor, *(resolve("mixer", name).descriptor for name in mixers)]
+    own: dict[str, list[dict[str, Any]]] = {op: [] for d in described for op in getattr(d, "inline_ops", ())}
+    own |= static_arguments([(target, config)])
+    kernels, train_kernels = choose_all(
+        {op: static.get(op, []) for op in ops}, own, spec.components.kernel, device, dtype
+    )
+    ops.update({op: plain_choice(resolve("op", op)) for op in kernels})
 
     quantizer = resolve("quantizer", spec.components.quantizer)
     codec = resolve("codec", spec.components.codec)
@@ -109,6 +123,8 @@ def make_plan(loaded: Loaded) -> Planned:
         )
     if spec.train.steps and spec.train.seconds:
         warnings.append("`train.seconds` has no effect: `train.steps` is set")
+    if spec.train.fake_quant_skip and not spec.train.fake_quant_fraction:
+        warnings.append("`train.fake_quant_skip` has no effect: `train.fake_quant_fraction` is 0")
     if spec.train.seconds > ruleset.limits.train_seconds:
         raise ConfigError(
             f"`train.seconds = {spec.train.seconds:g}` is over the {ruleset.limits.train_seconds:g} s"
@@ -132,6 +148,7 @@ def make_plan(loaded: Loaded) -> Planned:
         corpus=replace(plain_choice(corpus), argument=argument if colon else None),
         ops=ops,
         kernels=kernels,
+        train_kernels=train_kernels,
         limits=ruleset.as_limits(),
         track=ruleset.track,
         device=device,
@@ -148,11 +165,14 @@ def make_plan(loaded: Loaded) -> Planned:
         ),
     )
     plan = replace(plan, spec_digest=digest(plan))
-    parameters, flops = count(plan, target, config)
+    tensors, flops = count(plan, target, config)
+    parameters = sum(prod(shape) for shape, _ in tensors.values()) if tensors else None
+    if tensors:
+        rounded_parameters(tensors, spec.train.fake_quant_skip)
     observers = [
         choose(loaded, resolve("observer", name), origins, f"observer.{name}.", flat=False) for name in loaded.observers
     ]
-    return Planned(plan, origins, parameters, flops, warnings, observers)
+    return Planned(plan, origins, parameters, flops, warnings, observers, tensors)
 
 
 def choose(loaded: Loaded, component: Registered, origins: dict[str, str], prefix: str, *, flat: bool = True) -> Chosen:
@@ -170,44 +190,6 @@ def choose(loaded: Loaded, component: Registered, origins: dict[str, str], prefi
     return replace(plain_choice(component), config=config_values(config))
 
 
-def plain_choice(component: Registered) -> Chosen:
-    """A component that is not configured."""
-    return Chosen(
-        kind=component.kind,
-        name=component.name,
-        target=component.target,
-        distribution=component.distribution,
-        version=component.version,
-        module=component.module,
-    )
-
-
-def choose_kernels(ops: Mapping[str, list[dict[str, Any]]], wanted: str, device: str, dtype: str) -> dict[str, Chosen]:
-    """The kernel of each op: the one asked for where the op has it, else the first by priority that can run here.
-
-    ``ops``: name to the static arguments with which this run's mixers call it.
-    """
-    offered = {op: {c.name for c in get_host().of_kind("kernel") if c.op == op} for op in sorted(ops)}
-    nobody_has_it = not any(wanted in names for names in offered.values())
-    kernels = {}
-    for op, names in offered.items():
-        by_name = {name: resolve("kernel", name, op=op) for name in sorted(names)}
-        name, reason = choose_kernel(
-            op,
-            [
-                (c.name, getattr(c.descriptor, "priority", 0), partial(load, c))
-                for c in by_name.values()
-                if not c.missing or c.name == wanted
-            ],
-            device,
-            dtype,
-            wanted if wanted in names or (wanted != "auto" and nobody_has_it) else None,
-            static=ops[op],
-        )
-        kernels[op] = replace(plain_choice(by_name[name]), reason=reason)
-    return kernels
-
-
 def resolve_device(device: str, dtype: str) -> tuple[str, str]:
     """``cpu`` or ``cuda`` and the compute type."""
     if device not in ("auto", "cpu", "cuda"):
@@ -219,6 +201,15 @@ def resolve_device(device: str, dtype: str) -> tuple[str, str]:
     if dtype not in ("auto", "float32", "bfloat16"):
         raise ConfigError(f"`train.dtype = {dtype}` is not offered", "it is `auto`, `float32` or `bfloat16`")
     return device, ("bfloat16" if device == "cuda" else "float32") if dtype == "auto" else dtype
+
+
+def check_gpus(device: str, processes: int) -> None:
+    """EnvironmentFault if there are fewer GPUs than processes that train on one."""
+    if device == "cuda" and processes > torch.cuda.device_count():
+        raise EnvironmentFault(
+            f"`train.nproc = {processes}`, but torch finds {torch.cuda.device_count()} GPUs",
+            f"train with `--nproc {torch.cuda.device_count()}`: the same recipe, in more micro-batches",
+        )
 
 
 def resolve_switch(key: str, value: str, automatic: bool) -> bool:
@@ -234,6 +225,7 @@ def check_ranges(spec: RunSpec) -> None:
     at_least_one = {
         "train.sequence_length": train.sequence_length,
         "train.batch_tokens": train.batch_tokens,
+        "train.nproc": train.nproc,
         "train.muon_iterations": train.muon_iterations,
         "score.batch_tokens": score.batch_tokens,
         "data.tokenizer_train_bytes": data.tokenizer_train_bytes,
@@ -249,15 +241,15 @@ def check_ranges(spec: RunSpec) -> None:
     for key in ("muon_momentum", "muon_momentum_start", "ema_decay", "adam_beta1", "adam_beta2"):
         if getattr(train, key) >= 1:
             raise ConfigError(f"`train.{key} = {getattr(train, key)}` is out of range", "it is below 1")
+    if train.nproc > MOST_PROCESSES:
+        raise ConfigError(f"`train.nproc = {train.nproc}` is out of range", f"it is at most {MOST_PROCESSES}")
     for key in ("warmdown_fraction", "fake_quant_fraction"):
         if getattr(train, key) > 1:
             raise ConfigError(f"`train.{key} = {getattr(train, key)}` is out of range", "it is at most 1")
-    micro = train.micro_batch_tokens or train.batch_tokens
-    if train.batch_tokens % train.sequence_length or train.batch_tokens % micro or micro % train.sequence_length:
+    check_shapes(train)
+    if train.muon_coefficients not in COEFFICIENTS:
         raise ConfigError(
-            f"a step of {train.batch_tokens} tokens in micro-batches of {micro} has no whole windows"
-            f" of {train.sequence_length}",
-            "`batch_tokens` is a multiple of `micro_batch_tokens`, and that of `sequence_length`",
+            f"`train.muon_coefficients = {train.muon_coefficients}` is not known", f"it is {' or '.join(COEFFICIENTS)}"
         )
     if train.order not in ("shuffled", "sequential"):
         raise ConfigError(f"`train.order = {train.order}` is not known", "it is `shuffled` or `sequential`")
@@ -323,8 +315,9 @@ def vocabulary(plan: Plan) -> tuple[int, int | None] | None:
     return read.vocab_size, read.bos_id
 
 
-def count(plan: Plan, target: Any, config: Any) -> tuple[int | None, int | None]:
-    """Parameters, and FLOPs per token, without allocating the weights; None while the vocabulary is not known.
+def count(plan: Plan, target: Any, config: Any) -> tuple[dict[str, tuple[tuple[int, ...], Role]], int | None]:
+    """Shapes and roles of the parameters, and FLOPs per token, without allocating the weights; none while the
+    vocabulary is not known.
 
     A quantizer's config that names roles (``check_roles``) is asked whether this model has them.
     """
@@ -341,11 +334,13 @@ def count(plan: Plan, target: Any, config: Any) -> tuple[int | None, int | None]
             device="meta",
             dtype=plan.dtype,
         )
+    roles = target.roles(model)
     if check_roles := getattr(plan.quantizer.make_config(), "check_roles", None):
         try:
-            check_roles(target.roles(model).values())
+            check_roles(roles.values())
         except ConfigError as error:
             raise ConfigError(f"quantizer `{plan.quantizer.name}`: {error.message}", error.hint) from error
     if known is None:
-        return None, None
-    return sum(p.numel() for p in model.parameters()), target.flops_per_token(config, context)
+        return {}, None
+    tensors = {name: (tuple(p.shape), roles.get(name, Role("scalar"))) for name, p in model.named_parameters()}
+    return tensors, target.flops_per_token(config, context)

@@ -6,13 +6,28 @@ import os
 from pathlib import Path
 
 from golfreg.api.errors import ConfigError, nearest
-
-RECIPES_DIR = Path(__file__).parent.parent / "recipes"
+from golfreg.config import strict
+from golfreg.config.load import MAX_RECIPE_BYTES, RECIPES_DIR, read_recipes
 
 
 def list_recipes() -> list[str]:
     """Names of the shipped recipes."""
     return sorted(path.stem for path in RECIPES_DIR.glob("*.toml"))
+
+
+def recipe_summary(path: Path) -> str:
+    """Its ``summary``, or empty. InputError for a file that is no TOML."""
+    found = strict.parse_toml(strict.read_text(path, "recipe", MAX_RECIPE_BYTES), f"recipe `{path}`").get("summary", "")
+    return found if isinstance(found, str) else ""
+
+
+def recipe_value(path: Path, table: str, key: str) -> str:
+    """What a recipe, or one that it extends, sets; empty if it leaves it to the default. ``table`` "": the top."""
+    value = ""
+    for _, tables in read_recipes(path):
+        part = tables.get(table, {}) if table else tables
+        value = str(part.get(key, value)) if isinstance(part, dict) else value
+    return value
 
 
 def find_recipe(name: str) -> Path:

@@ -79,14 +79,15 @@ def make_record(run_dir: Path, plan: Plan, results: dict[str, dict[str, Any]], n
             parameters=train["parameters"],
             final_loss=train["final_loss"],
             interruptions=train["resumed"],
+            processes=train.get("processes", 1),
         ),
         data=DataFacts(**{k: dataset[k] for k in DataFacts.__dataclass_fields__ if k in dataset}),
         artifact=ArtifactFacts(sha256=pack["sha256"], bytes=pack["total_bytes"]),
-        hardware=hardware(plan.device),
+        hardware=hardware(plan.device, plan.spec.train.nproc),
         environment=environment(plan),
         kernels={
             op: KernelFacts(kernel=k.name, reason=k.reason, distribution=k.distribution, version=k.version)
-            for op, k in plan.kernels.items()
+            for op, k in (plan.kernels | plan.train_kernels).items()
         },
         settings=settings_of(plan),
         fit=fit_facts(results["quantize"]["result"].get("fit")),
@@ -130,13 +131,13 @@ def version_of(distribution: str) -> str:
         return ""
 
 
-def hardware(device: str) -> Hardware:
-    """This machine."""
+def hardware(device: str, processes: int = 1) -> Hardware:
+    """This machine, and as many of its GPUs as processes trained."""
     gpu, gpus = "", 0
     if device == "cuda":
         import torch
 
-        gpu, gpus = torch.cuda.get_device_name(0), 1
+        gpu, gpus = torch.cuda.get_device_name(0), processes
     return Hardware(
         cpu=_cpu_name(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from golfreg.api.errors import AnswerIsNo, ConfigError, EnvironmentFault, GolfregError, InputError
+from golfreg.config.torchrun import is_extra, under_torchrun
 from golfreg.pack.script_log import score_lines, settings_lines, size_lines, step_lines, trained_lines
 from golfreg.runner.script_stage import PLAN_FILE, run_stage
 
@@ -31,6 +32,8 @@ OPTIONS = {
     "MAX_WALLCLOCK_SECONDS": "",
 }
 """Environment variables of the challenge's script, with their defaults; each is also a flag."""
+BY_NAME = ("mixers", "ops", "kernels", "train_kernels")
+"""The plan's tables of components."""
 
 
 def main(script: str, settings: dict[str, Any], arguments: Sequence[str] | None = None) -> None:
@@ -39,7 +42,7 @@ def main(script: str, settings: dict[str, Any], arguments: Sequence[str] | None 
     try:
         if given[:1] == ["--stage"]:
             run_stage(given[1], Path(given[2]), Path(script), settings["code_bytes"])
-        else:
+        elif not is_extra(os.environ):
             _Script(script, settings["plan"], _options(given)).run()
     except GolfregError as error:
         print(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""), file=sys.stderr)
@@ -65,11 +68,6 @@ class _Script:
 
     def __init__(self, script: str, plan: Mapping[str, Any], options: Mapping[str, str]) -> None:
         self.script, self.options = script, options
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            raise ConfigError(
-                "this trains on one GPU and was started in several processes",
-                "start one: torchrun --standalone --nproc_per_node=1 train_gpt.py",
-            )
         self.run_id = options["RUN_ID"] or str(uuid.uuid4())
         self.work = Path("logs", self.run_id)
         self.plan = _with_options(plan, options, self.work / "dataset")
@@ -180,6 +178,14 @@ def _with_options(plan: Mapping[str, Any], options: Mapping[str, str], dataset: 
             numbers[name] = 0.0
     spec, limits = dict(plan["spec"]), dict(plan["limits"])
     spec["train"], spec["seed"] = dict(spec["train"]), int(numbers["SEED"])
+    if "WORLD_SIZE" in os.environ:
+        made_by = spec["train"]["nproc"]
+        spec["train"]["nproc"] = under_torchrun(os.environ)[1] or 1
+        if made_by == 1 < spec["train"]["nproc"]:
+            raise ConfigError(
+                "this trains on one GPU and was started in several processes",
+                "start one: torchrun --standalone --nproc_per_node=1 train_gpt.py",
+            )
     if numbers["ITERATIONS"]:
         spec["train"]["steps"] = int(numbers["ITERATIONS"])
     if seconds := numbers["MAX_WALLCLOCK_SECONDS"]:
@@ -191,7 +197,7 @@ def _with_options(plan: Mapping[str, Any], options: Mapping[str, str], dataset: 
         return {**part, **origin}
 
     parts = {kind: placed(plan[kind]) for kind in ("architecture", "quantizer", "codec")}
-    tables = {kind: {name: placed(part) for name, part in plan[kind].items()} for kind in ("mixers", "ops", "kernels")}
+    tables = {kind: {name: placed(part) for name, part in plan[kind].items()} for kind in BY_NAME if kind in plan}
     return {
         **plan, **parts, **tables,
         "spec": spec,

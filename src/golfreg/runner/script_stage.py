@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from golfreg.api.errors import AnswerIsNo, InputError
+from golfreg.api.errors import AnswerIsNo, EnvironmentFault, InputError
 from golfreg.config import strict
 from golfreg.config.job import Job, write_whole
 from golfreg.config.plan import Plan
@@ -46,9 +46,14 @@ def _on_this_machine(plan: Plan) -> Plan:
     """The plan; without a GPU what it says for one becomes plain float32 on the CPU."""
     import torch
 
+    if plan.device == "cuda" and 0 < torch.cuda.device_count() < plan.spec.train.nproc:
+        raise EnvironmentFault(
+            f"this trains on {plan.spec.train.nproc} GPUs and torch finds {torch.cuda.device_count()}",
+            f"torchrun --standalone --nproc_per_node={torch.cuda.device_count()} train_gpt.py",
+        )
     if plan.device != "cuda" or torch.cuda.is_available():
         return plan
-    return dataclasses.replace(plan, device="cpu", dtype="float32", compile=False, kernels={})
+    return dataclasses.replace(plan, device="cpu", dtype="float32", compile=False, kernels={}, train_kernels={})
 
 
 def _pack(job: Job, code_bytes: int) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class Training:
         checkpoint_due = clock.elapsed() + self.settings.checkpoint_seconds
         while self._another_step_fits():
             begun = clock.elapsed()
-            known = {"rate": round(schedule.rate(state.step, begun), 6), **self._shape(begun)}
+            known = {"rate": round(schedule.rate(state.step, begun), 6), **self._form(begun)}
             loss, norm = self.steps.step(begun)
             self.readings.push(self._describe(known), loss, norm)
             self._read(keep=self.readings.lag)
@@ -114,12 +114,13 @@ class Training:
         """Whether a checkpoint would not cost the run its last steps."""
         return bool(self.schedule.steps) or self.clock.elapsed() + 2 * self.checkpoint_seconds < self.schedule.seconds
 
-    def _shape(self, elapsed_seconds: float) -> dict[str, int]:
-        """The step's shape, where a schedule changes it."""
-        if not (self.settings.batch_tokens_schedule or self.settings.sequence_length_schedule):
-            return {}
-        batch_tokens, length = self.schedule.shape(self.state.step, elapsed_seconds)
-        return {"batch_tokens": batch_tokens, "sequence_length": length}
+    def _form(self, elapsed_seconds: float) -> dict[str, int]:
+        """The step's shape, where a schedule changes it, and its processes, where there are several."""
+        form = {"processes": self.steps.group.size} if self.steps.group.size > 1 else {}
+        if self.settings.batch_tokens_schedule or self.settings.sequence_length_schedule:
+            batch_tokens, length = self.schedule.shape(self.state.step, elapsed_seconds)
+            form |= {"batch_tokens": batch_tokens, "sequence_length": length}
+        return form
 
     def _describe(self, known: dict[str, Any]) -> dict[str, Any]:
         elapsed = self.clock.elapsed()
@@ -149,11 +150,12 @@ class Training:
             if self.schedule.steps
             else (known["train_seconds"], self.schedule.seconds)
         )
+        left = known["train_seconds"] * (total / max(done, 1e-9) - 1.0)
         text = f"loss {self.last_loss:.3f}  {known['tokens_per_second'] / 1000:.1f}k tokens/s"
         used = self.throughput.utilization(known["tokens_per_second"])
         if used is not None:
             text += f"  {100 * used:.0f} % of peak FLOPs"
-        self._tell("progress", done=done, total=total, text=text)
+        self._tell("progress", done=done, total=total, text=text, left_seconds=round(left, 1))
 
     def _tell(self, event: str, **values: Any) -> None:
         try:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from golfreg.api.errors import PluginError
+
 _LOGIT_BYTES = 512 << 20
 """Float32 logits in memory at once; a backward pass needs a few times as much."""
 
@@ -21,9 +23,25 @@ class Gradients:
     The trunk runs once over a micro-batch. The head and the loss run over chunks of its features,
     forward and backward, so that logits of one chunk only are in memory and nothing is computed
     twice; then the trunk's backward pass runs once.
+
+    ``loss_kernel``: a kernel of the op ``softcapped_cross_entropy``, which does all of that by itself. PluginError
+    if the model has no ``head_parts() -> (weight_VD, softcap)`` to give it.
     """
 
-    def __init__(self, model: nn.Module, *, vocab_size: int, compile_model: bool) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        vocab_size: int,
+        compile_model: bool,
+        loss_kernel: Callable[..., Tensor] | None = None,
+    ) -> None:
+        if loss_kernel is not None and not hasattr(model, "head_parts"):
+            raise PluginError(
+                "the model does not give its head to a kernel of `softcapped_cross_entropy`",
+                "it needs `head_parts() -> (weight_VD, softcap)`; or leave that op out of `components.kernel`",
+            )
+        self.model, self.loss_kernel = model, loss_kernel
         self.chunk_tokens = max(1, _LOGIT_BYTES // (4 * vocab_size))
         self.compiled = compile_model
 
@@ -51,6 +69,11 @@ class Gradients:
 
     def _micro_batch(self, tokens_BT: Tensor, targets_BT: Tensor, weight: float) -> Tensor:
         x_BTD = self.features(tokens_BT)
+        if self.loss_kernel is not None:
+            weight_VD, softcap = self.model.head_parts()  # type: ignore[operator]
+            loss = self.loss_kernel(x_BTD.flatten(0, 1), weight_VD, targets_BT.flatten(), softcap=softcap) * weight
+            loss.backward()
+            return loss.detach()
         x_ND = x_BTD.detach().flatten(0, 1)
         least = -(-x_ND.size(0) // self.chunk_tokens)
         # Chunks of one size where that is possible, so that the compiled one is compiled once.

@@ -5,7 +5,7 @@ K matrices of one shape, of which this process has k, R rows, C columns (R = out
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ class Muon:
     one shape are stepped together, so that a step is a few matrix products; of the K of a shape each
     process of ``group`` orthogonalizes its share, and all get all results. ``row_groups``: by
     parameter, the sizes of row groups that are orthogonalized one by one, as matrices of their own.
+    ``product``: a kernel of the op ``symmetric_product``.
     """
 
     def __init__(
@@ -38,9 +39,10 @@ class Muon:
         equal_rows: bool = False,
         row_groups: Mapping[str, Sequence[int]] | None = None,
         group: Group | None = None,
+        product: Callable[..., Tensor] | None = None,
     ) -> None:
         self.lr, self.weight_decay, self.iterations, self.dtype = lr, weight_decay, iterations, dtype
-        self.coefficients, self.equal_rows = coefficients, equal_rows
+        self.coefficients, self.equal_rows, self.product = coefficients, equal_rows, product
         self.group = group or Group()
         self.groups: dict[str, list[Rows]] = {}
         for name, matrix_RC in matrices.items():
@@ -81,7 +83,7 @@ class Muon:
         ahead_kRC = gradients_kRC.lerp_(momenta_kRC, momentum)
         if self.equal_rows:
             ahead_kRC = equal_rows(ahead_kRC)
-        return orthogonalize(ahead_kRC, self.iterations, self.dtype, self.coefficients).contiguous()
+        return orthogonalize(ahead_kRC, self.iterations, self.dtype, self.coefficients, self.product).contiguous()
 
     def gathered(self) -> dict[str, Tensor]:
         """The state of all processes, by name: momenta [K, R, C]. Every process calls it at once."""

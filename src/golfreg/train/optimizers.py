@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -84,11 +84,13 @@ def make_optimizers(
     roles: Mapping[str, Role],
     settings: TrainSettings,
     group: Group | None = None,
+    product: Callable[..., Tensor] | None = None,
 ) -> tuple[Muon, AdamW]:
     """Muon for two-dimensional parameters of a matrix role, AdamW for all others.
 
     Weight decay falls on matrices, embedding and head, never on scalars. ``group``: the processes that
-    share Muon's work. PluginError for a parameter without a role.
+    share Muon's work. ``product``: a kernel of the op ``symmetric_product``. PluginError for a parameter
+    without a role.
     """
     missing = [name for name in parameters if name not in roles]
     if missing:
@@ -110,6 +112,7 @@ def make_optimizers(
         equal_rows=settings.muon_equal_rows,
         row_groups=_row_groups(matrices, roles) if settings.muon_row_groups else None,
         group=group,
+        product=product,
     )
     rest_of = AdamW(
         rest,

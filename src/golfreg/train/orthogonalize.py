@@ -5,6 +5,8 @@ K matrices of one shape, R rows, C columns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -24,7 +26,13 @@ _SAFETY = 1.01
 COEFFICIENTS = ("quintic", "polar_express")
 
 
-def orthogonalize(matrices_KRC: Tensor, iterations: int, dtype: torch.dtype, coefficients: str = "quintic") -> Tensor:
+def orthogonalize(
+    matrices_KRC: Tensor,
+    iterations: int,
+    dtype: torch.dtype,
+    coefficients: str = "quintic",
+    product: Callable[..., Tensor] | None = None,
+) -> Tensor:
     """Replace the singular values of each matrix by ones, roughly, keeping its singular vectors.
 
     Iterates ``a X + b (X X^T) X + c (X X^T)^2 X``. ``quintic``: one (a, b, c) that trades exactness
@@ -32,14 +40,20 @@ def orthogonalize(matrices_KRC: Tensor, iterations: int, dtype: torch.dtype, coe
     layers in neural networks" (2024). ``polar_express``: for each iteration the (a, b, c) that is best
     after those before it, for singular values from 0.001 of the norm on; source: Amsel et al., "The Polar
     Express" (arXiv 2505.16932), with its safety factor. ``dtype``: of the arithmetic and the result.
+    ``product``: a kernel of the op ``symmetric_product`` for the first two of each iteration's three products.
     """
     tall = matrices_KRC.size(1) > matrices_KRC.size(2)
     x = matrices_KRC.mT if tall else matrices_KRC  # the Gram matrix of the shorter side is the smaller
     margin = _SAFETY if coefficients == "polar_express" else 1.0
     x = (x / (x.norm(dim=(1, 2), keepdim=True) * margin + 1e-7)).to(dtype)
     for a, b, c in steps(iterations, coefficients):
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        if product is None:
+            gram = x @ x.mT
+            polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        else:
+            gram = product(x)
+            polynomial = product(gram, gram, alpha=c, beta=b)
+        x = torch.baddbmm(x, polynomial, x, beta=a)
     return x.mT if tall else x
 
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 VARIABLE = "GOLFREG_RANK"
 """``RANK/DIRECTORY`` in the environment of all processes but the first."""
 
+_ALL_GATHER = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor  # the first is new in torch 2.13
 _COMMANDS = frozenset({"step", "warm_up", "save", "load_file"})
 """Methods of ``Steps`` that rank 0 has the others call."""
 
@@ -61,14 +62,17 @@ class Processes(Group):
         self.size, self.rank, self.device, self.resume_hint = size, given_rank(), device, resume_hint
         self.others: list[subprocess.Popen[bytes]] = []
         self._closing = False
-        self._buffer: Tensor | None = None
         if self.rank:
             _end_with_parent()
             self.directory = Path(os.environ[VARIABLE].partition("/")[2])
         else:
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(max(1, cores // size)))
             self.directory = Path(tempfile.mkdtemp(prefix="golfreg-ranks-"))
             self.others = [self._start(rank) for rank in range(1, size)]
             threading.Thread(target=self._watch, name="watch", daemon=True).start()
+        if device == "cuda" and torch.cuda.is_available():
+            torch.cuda.set_device(self.rank)
 
     def _start(self, rank: int) -> subprocess.Popen[bytes]:
         environment = {**os.environ, VARIABLE: f"{rank}/{self.directory}"}
@@ -82,7 +86,6 @@ class Processes(Group):
         backend, where = "gloo", None
         if self.device == "cuda":
             backend, where = "nccl", torch.device("cuda", self.rank)
-            torch.cuda.set_device(where)
         try:
             dist.init_process_group(
                 backend,
@@ -120,7 +123,7 @@ class Processes(Group):
 
     def gather(self, mine: Tensor) -> tuple[Tensor, Callable[[], None]]:
         everything = mine.new_empty(self.size * mine.size(0), *mine.shape[1:])
-        work = dist.all_gather_into_tensor(everything, mine, async_op=True)
+        work = _ALL_GATHER(everything, mine, async_op=True)
         return everything, work.wait
 
     def align(self, tensors: Mapping[str, Tensor]) -> None:
@@ -168,12 +171,14 @@ class Processes(Group):
         """End the run when another process ends before it was told to."""
         while not self._closing:
             time.sleep(0.2)
-            if any(other.poll() is not None for other in self.others) and not self._closing:
-                # The one that was lost first is the reason; those that talked to it fail after it.
-                time.sleep(1.0)
+            codes = [other.poll() for other in self.others]
+            if all(code is None for code in codes):
+                continue
+            if not any(code is not None and code < 0 for code in codes):
+                time.sleep(1.0)  # one that was killed is the reason why those that talked to it failed
                 codes = [other.poll() for other in self.others]
-                if not self._closing:
-                    self._end_run(codes)
+            if not self._closing:
+                self._end_run(codes)
 
     def _end_run(self, codes: list[int | None]) -> None:
         ended = {rank: code for rank, code in enumerate(codes, 1) if code is not None}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +27,8 @@ from golfreg.train.schedule import Schedule, check_shapes
 from golfreg.train.state import TrainState
 from golfreg.train.steps import Steps
 from golfreg.train.throughput import Throughput, peak_flops
+
+T = TypeVar("T")
 
 
 def loader_seed(plan: Plan) -> int | None:
@@ -61,6 +65,8 @@ def run(job: Job) -> dict[str, Any]:
 def prepare(plan: Plan, group: Group) -> tuple[Steps, Throughput]:
     """All that training needs, in the state of its beginning."""
     settings = plan.spec.train
+    import torch.fx.experimental.symbolic_shapes  # noqa: F401  # backward() does, on the clock if it is not here
+
     check_shapes(settings)
     window = settings.sequence_length
     dataset = open_dataset(plan.dataset_dir)
@@ -70,7 +76,10 @@ def prepare(plan: Plan, group: Group) -> tuple[Steps, Throughput]:
         check_carries(model, plan.architecture.name, int(reach or 0))
     target = plan.architecture.load()
     parameters = dict(model.named_parameters())
-    muon, adamw = make_optimizers(parameters, target.roles(model), settings, group)
+    kernels = {op: chosen.load().call for op, chosen in plan.train_kernels.items()}
+    muon, adamw = make_optimizers(
+        parameters, target.roles(model), settings, group, product=kernels.get("symmetric_product")
+    )
     state = TrainState(
         model=model,
         muon=muon,
@@ -78,7 +87,12 @@ def prepare(plan: Plan, group: Group) -> tuple[Steps, Throughput]:
         average=Average(parameters, settings.ema_decay) if settings.ema_decay else None,
         batches=Loader(dataset.train_shards, settings.batch_tokens, window, seed=loader_seed(plan)),
     )
-    gradients = Gradients(model, vocab_size=dataset.vocab_size, compile_model=plan.compile)
+    gradients = Gradients(
+        model,
+        vocab_size=dataset.vocab_size,
+        compile_model=plan.compile,
+        loss_kernel=kernels.get("softcapped_cross_entropy"),
+    )
     reserve = settings.calibration_reserve_seconds if plan.quantizer_needs else 0.0
     seconds = (settings.seconds or plan.limits.train_seconds) - reserve
     if seconds <= 0 and not settings.steps:
@@ -91,9 +105,22 @@ def prepare(plan: Plan, group: Group) -> tuple[Steps, Throughput]:
     if settings.fake_quant_fraction:
         from golfreg.train.rounding import Rounding  # Here: code that is loaded counts.
 
-        rounding = Rounding(parameters, target.roles(model), plan.quantizer, compiled=plan.compile)
+        chosen = rounded_parameters(parameters, settings.fake_quant_skip)
+        rounding = Rounding(chosen, target.roles(model), plan.quantizer, compiled=plan.compile)
     steps = Steps(state, gradients, schedule, group, device=plan.device, rounding=rounding)
     return steps, throughput_of(plan, target.flops_per_token(plan.architecture.make_config(), context))
+
+
+def rounded_parameters(parameters: Mapping[str, T], skip: str) -> dict[str, T]:
+    """Those whose names match none of the patterns, which commas separate. ConfigError for one that matches nothing."""
+    patterns = [pattern.strip() for pattern in skip.split(",") if pattern.strip()]
+    for pattern in patterns:
+        if not fnmatch.filter(parameters, pattern):
+            raise ConfigError(
+                f"`train.fake_quant_skip`: no parameter is named like `{pattern}`",
+                hint=f"one of them is `{next(iter(parameters), '')}`; `*` stands for anything",
+            )
+    return {n: p for n, p in parameters.items() if not any(fnmatch.fnmatch(n, pattern) for pattern in patterns)}
 
 
 def throughput_of(plan: Plan, flops_per_token: int) -> Throughput:

@@ -88,9 +88,13 @@ class Steps:
     def warm_up(self) -> None:
         """Compile and tune on a few steps of every shape that the run will have, then put everything back."""
         self.group.tell("warm_up")
+        shapes = step_shapes(self.settings)
+        if self.gradients.compiled:
+            limits: Any = torch._dynamo.config
+            limits.recompile_limit = max(limits.recompile_limit, 2 * len(shapes))  # a shape is compiled on its own
         tensors, numbers = self._save()
         copies = {name: t.clone() for name, t in tensors.items()}
-        for number, (batch_tokens, length) in enumerate(step_shapes(self.settings)):
+        for number, (batch_tokens, length) in enumerate(shapes):
             for _ in range(2 if number else _WARMUP_STEPS):
                 self._step(0.0, batch_tokens, length)
         if self.rounding:

@@ -132,3 +132,14 @@ def test_what_is_no_artifact_is_an_error_with_its_path(tmp_path, content):
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "broken" in done.stderr
+
+
+def test_the_plot_is_written_beside_what_is_printed(tmp_path):
+    path = write(tmp_path / "a.golfreg")
+    done = golfreg(path, "--plot", tmp_path / "bytes.svg", "--alone")
+    assert done.returncode == 0, done.stderr
+    assert "alone" in done.stdout
+    assert "~ qkv.q" in (tmp_path / "bytes.svg").read_text()
+    refused = golfreg(path, "--plot", tmp_path / "bytes.pdf")
+    assert refused.returncode == 2
+    assert (refused.stdout, "Traceback" in refused.stderr) == ("", False)

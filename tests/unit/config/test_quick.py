@@ -193,11 +193,12 @@ def test_equal_sections_are_read_once_and_give_equal_records():
     assert record_to_toml(one) == TEXT
 
 
-def test_one_text_of_each_section_is_remembered_and_none_afterwards():
+def test_some_texts_of_each_section_are_remembered_and_none_afterwards():
     with quick_sections.remembering():
-        for number in range(50):
-            parse_record(TEXT.replace("steps = 100", f"steps = {number}"), "r")
+        for number in range(200):
+            assert parse_record(TEXT.replace("steps = 100", f"steps = {number}"), "r").train.steps == number
         assert len(quick_sections._memory) <= 12
+        assert max(map(len, quick_sections._memory.values())) <= 64
     assert quick_sections._memory is None
 
 

@@ -9,7 +9,7 @@ from golfreg.api.errors import EnvironmentFault
 from golfreg.leaderboard.entries import Parts
 from golfreg.leaderboard.site.charts import charts
 from golfreg.leaderboard.site.lines import Line, Track, frontier, pareto, ranked
-from golfreg.leaderboard.site.svg import Mark, tidy
+from golfreg.plots.svg import Mark, tidy
 from golfreg.rules.figures import Figures, mean
 from golfreg.rules.ruleset import load_ruleset
 

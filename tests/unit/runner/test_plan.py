@@ -8,6 +8,7 @@ from golfreg.config.plan import plan_to_dict, read_plan
 from golfreg.runner.plan import Planned, make_plan
 from golfreg.runner.recipes import choose_recipe, list_recipes
 from golfreg.runner.rundir import create, locked, stage_result
+from golfreg.train.stage import rounded_parameters
 
 SMALL = ["architecture.n_layers=2", "architecture.d_model=64", "train.device=cpu"]
 
@@ -123,6 +124,19 @@ def test_a_quantizer_that_cannot_round_in_training_is_said_before_it() -> None:
     with pytest.raises(ConfigError, match="quantizer `none` has no `fake_quant`"):
         plan("train.fake_quant_fraction=0.1", "components.quantizer=none")
     assert plan("train.fake_quant_fraction=0.1").plan.spec.train.fake_quant_fraction == 0.1
+
+
+def test_what_late_rounding_leaves_out_is_named_by_patterns_that_match() -> None:
+    late = "train.fake_quant_fraction=0.2"
+    one = plan(late, "train.fake_quant_skip='blocks.*.mixer.in_proj.weight, *.out_proj.weight'")
+    kept = rounded_parameters(one.tensors, one.plan.spec.train.fake_quant_skip)
+    assert set(one.tensors) - set(kept) == {
+        f"blocks.{i}.mixer.{name}.weight" for i in (0, 1) for name in ("in_proj", "out_proj")
+    }
+    assert rounded_parameters(one.tensors, "") == one.tensors
+    with pytest.raises(ConfigError, match=r"like `\*\.in_porj"):
+        plan(late, "train.fake_quant_skip=*.in_porj.weight")
+    assert any("fake_quant_skip" in w for w in plan("train.fake_quant_skip=*.in_proj.weight").warnings)
 
 
 def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

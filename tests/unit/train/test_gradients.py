@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from golfreg.api.errors import PluginError
+from golfreg.builtin.kernels.softcapped_cross_entropy import reference
 from golfreg.train import loss as loss_module
 from golfreg.train.average import Average
 from golfreg.train.loss import Gradients
@@ -35,6 +37,11 @@ def test_micro_batches_and_chunks_give_the_gradient_of_the_full_batch(tiny, batc
     assert abs(loss.item() - expected.item()) < 1e-6
     for name, p in model.named_parameters():
         assert (found[name] - p.grad).abs().max() < 1e-6, name
+
+
+def test_a_model_that_keeps_its_head_to_itself_is_refused_a_kernel_of_the_loss(tiny):
+    with pytest.raises(PluginError, match="does not give its head"):
+        Gradients(tiny.TinyModel(), vocab_size=tiny.VOCAB, compile_model=False, loss_kernel=reference)
 
 
 def test_no_more_logits_than_a_chunk_are_made_at_once(tiny, batch, monkeypatch):

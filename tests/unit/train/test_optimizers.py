@@ -1,8 +1,12 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
 from golfreg.api import PluginError, Role
 from golfreg.config.spec import TrainSettings
+from golfreg.train.group import Group
 from golfreg.train.muon import Muon
 from golfreg.train.optimizers import AdamW, make_optimizers
 from golfreg.train.orthogonalize import orthogonalize
@@ -32,6 +36,97 @@ def test_orthogonalized_matrices_have_singular_values_near_one(shape):
     assert low < values.min()
     assert values.max() < 1.25
     assert 0.65 < values.median() < 1.2
+
+
+def test_polar_express_brings_singular_values_nearer_to_one_in_as_many_iterations():
+    torch.manual_seed(0)
+    u, _, v = torch.linalg.svd(torch.randn(24, 40, dtype=torch.float64), full_matrices=False)
+    lengths = torch.logspace(-1.7, 0, 24, dtype=torch.float64)
+    matrix = (u * lengths) @ v
+
+    def values(iterations, name):
+        return torch.linalg.svdvals(orthogonalize(matrix[None], iterations, torch.float64, name))
+
+    for iterations, most in ((5, 0.13), (6, 2e-3), (8, 1e-6)):
+        found = values(iterations, "polar_express")
+        assert (found - 1).abs().max() < most
+        assert (values(iterations, "quintic") - 1).abs().max() > 0.3
+
+
+def test_rows_of_very_different_length_are_orthogonalized_as_rows_of_one_length():
+    parameters, other = with_gradients([(12, 20)]), with_gradients([(12, 20)])
+    with torch.no_grad():
+        parameters["p0"].grad *= torch.logspace(-2, 2, 12)[:, None]
+    for p in (parameters, other):
+        muon(p, equal_rows=True).step(1.0, 0.9)
+    torch.testing.assert_close(parameters["p0"], other["p0"], rtol=0, atol=1e-5)
+
+
+def test_row_groups_are_orthogonalized_as_matrices_of_their_own():
+    fused, apart = with_gradients([(24, 8)]), {}
+    for name, rows in {"z": slice(0, 8), "x": slice(8, 16), "dt": slice(16, 24)}.items():
+        apart[name] = torch.nn.Parameter(fused["p0"].detach()[rows].clone())
+        apart[name].grad = fused["p0"].grad[rows].clone()
+    optimizer = muon(fused, row_groups={"p0": [8, 8, 8]}, weight_decay=0.1)
+    optimizer.step(0.7, 0.9)
+    muon(apart, weight_decay=0.1).step(0.7, 0.9)
+    torch.testing.assert_close(fused["p0"].detach(), torch.cat([p.detach() for p in apart.values()]))
+    assert {name: tuple(t.shape) for name, t in optimizer.gathered().items()} == {"muon/8x8": (3, 8, 8)}
+
+
+def test_row_groups_come_from_the_roles_and_must_add_up():
+    parameters = dict(zip(["in", "out"], with_gradients([(24, 8), (8, 24)]).values(), strict=True))
+    settings = TrainSettings(muon_row_groups=True)
+    roles = {"in": Role("in_proj", (("z", 16), ("dt", 8))), "out": Role("out")}
+    optimizer, _ = make_optimizers(parameters, roles, settings)
+    assert sorted(optimizer.groups) == ["16x8", "8x24", "8x8"]
+    with pytest.raises(PluginError, match="`in` have 17 rows, the matrix 24"):
+        make_optimizers(parameters, {**roles, "in": Role("in_proj", (("z", 16), ("dt", 1)))}, settings)
+
+
+class Rank(Group):
+    """One of several processes, each in a thread of its own."""
+
+    def __init__(self, rank, size, meet, slots):
+        self.rank, self.size, self.meet, self.slots = rank, size, meet, slots
+
+    def gather(self, mine):
+        self.slots[self.rank] = mine.clone()
+        self.meet.wait()
+        everything = torch.cat(self.slots)
+        self.meet.wait()
+        return everything, lambda: None
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_shares_of_several_processes_make_the_steps_of_one_and_load_its_state(size):
+    shapes = [(16, 24)] * 5 + [(24, 16)]
+    alone = with_gradients(shapes)
+    one, meet, slots = muon(alone), threading.Barrier(size, timeout=20), [None] * size
+
+    def train(rank):
+        parameters = with_gradients(shapes)
+        optimizer = muon(parameters, group=Rank(rank, size, meet, slots))
+        for _ in range(2):
+            optimizer.step(1.0, 0.9)
+        whole = optimizer.gathered()
+        again = muon(parameters, group=Rank(rank, size, meet, slots))
+        again.load(whole)
+        return parameters, whole, optimizer, again
+
+    for _ in range(2):
+        one.step(1.0, 0.9)
+    with ThreadPoolExecutor(size) as pool:
+        results = list(pool.map(train, range(size)))
+    for parameters, whole, optimizer, again in results:
+        for name in alone:
+            torch.testing.assert_close(parameters[name], alone[name], rtol=0, atol=1e-6)
+        for shape, momenta in one.gathered().items():
+            torch.testing.assert_close(whole[shape], momenta)
+        assert optimizer.shapes() == one.shapes()
+        for shape, momenta in optimizer.momenta_kRC.items():
+            assert momenta.size(0) == -(-len(one.groups[shape]) // size)
+            assert torch.equal(again.momenta_kRC[shape], momenta)
 
 
 def test_orthogonalizing_keeps_singular_vectors():

@@ -7,8 +7,9 @@ Shape letters: B batch, T time, D model width, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -48,6 +49,17 @@ class HybridConfig:
     """Logits are bounded by softcap * tanh(logits / softcap); 0: not."""
     tie_embeddings: bool = True
     tied_embedding_std: float = 0.005
+    norm_scale: bool = False
+    """What mixer and MLP of layer i read is divided by sqrt(i + 1) (LN scale, parameter-golf PR 315)."""
+    smear_channels: int = 0
+    """The embedding before is added to each one, times a learned factor and a sigmoid of this many of its channels,
+    but not across a document's start (SmearGate, modded-nanogpt; PR 1667, with the mask of PR 1851: 12); 0: not."""
+    loop_layers: tuple[int, ...] = ()
+    """Layers, one after the other, that are run ``loop_times`` times (depth recurrence, PR 1344: [3, 4, 5])."""
+    loop_times: int = 3
+    lane_layers: int = 0
+    """The last layers in which mixer and MLP read a residual stream each and write to both, with learned factors;
+    their mean is read out (parallel residual lanes, PR 1204 and 1530: 3 or 4 of 11)."""
     document_mask: bool = True
     """Nothing passes from one document to the next. False: as in the challenge, the stream is one text."""
 
@@ -68,6 +80,20 @@ class HybridConfig:
         for name, most in (("mlp_ratio", 64.0), ("logit_softcap", 1e6), ("tied_embedding_std", 1e6)):
             if not 0 <= getattr(self, name) <= most:
                 raise ConfigError(f"hybrid has {name} = {getattr(self, name)}", hint=f"it is from 0 to {most:g}")
+        most_of = {"smear_channels": self.d_model, "lane_layers": self.n_layers, "loop_times": 64}
+        for name, largest in most_of.items():
+            if not 0 <= getattr(self, name) <= largest:
+                raise ConfigError(f"hybrid has {name} = {getattr(self, name)}", hint=f"it is from 0 to {largest}")
+        loop, first_lane = self.loop_layers, self.n_layers - self.lane_layers
+        if loop and (loop != tuple(range(loop[0], loop[0] + len(loop))) or loop[0] < 0 or loop[-1] >= first_lane):
+            raise ConfigError(
+                f"hybrid has loop_layers = {list(loop)}",
+                hint=f"layers that follow one another, of those from 0 to {first_lane - 1}: lanes are not looped",
+            )
+        if loop and not self.loop_times:
+            raise ConfigError("hybrid has loop_times = 0", hint="a loop is run at least once")
+        if self.lane_layers and not self.mlp_width:
+            raise ConfigError("hybrid has lane_layers but no MLP", hint="set mlp_ratio, or lane_layers = 0")
 
     @property
     def mlp_width(self) -> int:
@@ -75,7 +101,14 @@ class HybridConfig:
 
     @property
     def n_skips(self) -> int:
-        return self.n_layers // 2 if self.unet_skips else 0
+        return len(self.order()) // 2 if self.unet_skips else 0
+
+    def order(self) -> tuple[int, ...]:
+        """The layers as they are run."""
+        loop = self.loop_layers
+        if not loop:
+            return tuple(range(self.n_layers))
+        return (*range(loop[0]), *loop * self.loop_times, *range(loop[-1] + 1, self.n_layers))
 
     def pattern(self) -> tuple[str, ...]:
         """The mixer of each layer."""
@@ -105,42 +138,74 @@ class Mlp(nn.Module):
         return self.down(self.activation(self.up(x_BTD)))
 
 
+class Carried:
+    """What goes from layer to layer beside the residual stream: states of mixers, and what they pass on.
+
+    ``before``: the states from which mixers go on, in the order in which they are run; None: nothing was read before.
+    A mixer whose ``passes_on`` is true takes what the last one of its class passed on, None in the first, and returns
+    it after its output (and state).
+    """
+
+    def __init__(self, before: list[Any] | None) -> None:
+        self.before = before
+        self.after: list[Any] = []
+        self.passed: dict[str, Any] = {}
+
+    def through(self, mixer: Any, x_BTD: torch.Tensor, starts_BT: torch.Tensor | None) -> torch.Tensor:
+        kind = type(mixer).__name__
+        passes_on = getattr(mixer, "passes_on", False)
+        more = (self.passed.get(kind),) if passes_on else ()
+        if self.before is None:
+            given = mixer(x_BTD, starts_BT, *more)
+        else:
+            given = mixer.step(x_BTD, starts_BT, self.before[len(self.after)], *more)
+            self.after.append(given[1])
+        if passes_on:
+            self.passed[kind] = given[-1]
+        return given[0] if isinstance(given, tuple) else given
+
+
 class Block(nn.Module):
     """A mixer and an MLP, each on the normalized residual stream."""
 
     mixer: Any
+    normalized: Callable[[torch.Tensor], torch.Tensor]
 
-    def __init__(self, config: HybridConfig, mixer: nn.Module) -> None:
+    def __init__(self, config: HybridConfig, layer: int, mixer: nn.Module) -> None:
         super().__init__()
         d = config.d_model
-        self.mixer = mixer
+        self.mixer, self.normalized = mixer, normalized
         self.mlp = Mlp(config) if config.mlp_width else None
         self.mixer_scale = nn.Parameter(torch.ones(d)) if config.layer_scales else None
         self.mlp_scale = nn.Parameter(torch.ones(d)) if config.layer_scales and config.mlp_width else None
         self.residual_mix = nn.Parameter(torch.stack((torch.ones(d), torch.zeros(d)))) if config.residual_mix else None
+        lanes = layer >= config.n_layers - config.lane_layers
+        self.lane_carry = nn.Parameter(torch.ones(2)) if lanes else None
+        self.lane_writes = nn.Parameter(torch.ones(2, 2)) if lanes else None
+        self.read_scale = (layer + 1) ** -0.5 if config.norm_scale else 1.0
 
-    def forward(self, x_BTD: torch.Tensor, x0_BTD: torch.Tensor, starts_BT: torch.Tensor | None) -> torch.Tensor:
-        x_BTD = self._entered(x_BTD, x0_BTD)
-        return self._mixed(x_BTD, self.mixer(normalized(x_BTD), starts_BT))
+    def forward(
+        self, lanes: tuple[torch.Tensor, ...], x0_BTD: torch.Tensor, starts_BT: torch.Tensor | None, carried: Carried
+    ) -> tuple[torch.Tensor, ...]:
+        """The residual stream, or the mixer's and the MLP's, after this layer."""
+        x_BTD = lanes[0]
+        if self.residual_mix is not None:
+            of_x, of_x0 = self.residual_mix.to(x_BTD.dtype)
+            x_BTD = of_x * x_BTD + of_x0 * x0_BTD
+        mixed_BTD = scaled(self.mixer_scale, carried.through(self.mixer, self._read(x_BTD), starts_BT))
+        if self.lane_carry is None or self.lane_writes is None:
+            x_BTD = x_BTD + mixed_BTD
+            return (x_BTD if self.mlp is None else x_BTD + self._mlp(x_BTD),)
+        both, mlp_BTD = (lanes[0], lanes[-1]), self._mlp(lanes[-1])
+        kept, (of_mixer, of_mlp) = self.lane_carry.to(x_BTD.dtype), self.lane_writes.to(x_BTD.dtype)
+        return tuple(kept[i] * both[i] + of_mixer[i] * mixed_BTD + of_mlp[i] * mlp_BTD for i in (0, 1))
 
-    def step(
-        self, x_BTD: torch.Tensor, x0_BTD: torch.Tensor, starts_BT: torch.Tensor | None, state: Any
-    ) -> tuple[torch.Tensor, Any]:
-        x_BTD = self._entered(x_BTD, x0_BTD)
-        y_BTD, state = self.mixer.step(normalized(x_BTD), starts_BT, state)
-        return self._mixed(x_BTD, y_BTD), state
+    def _mlp(self, x_BTD: torch.Tensor) -> torch.Tensor:
+        assert self.mlp is not None
+        return scaled(self.mlp_scale, self.mlp(self._read(x_BTD)))
 
-    def _entered(self, x_BTD: torch.Tensor, x0_BTD: torch.Tensor) -> torch.Tensor:
-        if self.residual_mix is None:
-            return x_BTD
-        of_x, of_x0 = self.residual_mix.to(x_BTD.dtype)
-        return of_x * x_BTD + of_x0 * x0_BTD
-
-    def _mixed(self, x_BTD: torch.Tensor, y_BTD: torch.Tensor) -> torch.Tensor:
-        x_BTD = x_BTD + scaled(self.mixer_scale, y_BTD)
-        if self.mlp is not None:
-            x_BTD = x_BTD + scaled(self.mlp_scale, self.mlp(normalized(x_BTD)))
-        return x_BTD
+    def _read(self, x_BTD: torch.Tensor) -> torch.Tensor:
+        return self.normalized(x_BTD) if self.read_scale == 1.0 else self.read_scale * self.normalized(x_BTD)
 
 
 def normalized(x: torch.Tensor) -> torch.Tensor:
@@ -154,24 +219,46 @@ def scaled(scale: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:
 class Hybrid(nn.Module):
     """``features`` ends with the final norm, so ``head`` is one matrix product and the softcap."""
 
+    normalized: Callable[[torch.Tensor], torch.Tensor]
+
     def __init__(self, config: HybridConfig, context: BuildContext) -> None:
         super().__init__()
-        self.config, self.bos_id = config, context.bos_id
+        self.config, self.bos_id, self.normalized = config, context.bos_id, normalized
         self.mixer_targets = {name: mixer_of(name, context)[0] for name in config.pattern()}
         self.dtype: torch.dtype = getattr(torch, context.dtype)
         self.embedding = nn.Embedding(context.vocab_size, config.d_model)
-        mixers = (mixer_of(name, context) for name in config.pattern())
-        self.blocks = nn.ModuleList(Block(config, target.build(config.d_model, own, context)) for target, own in mixers)
+        mixers = enumerate(mixer_of(name, context) for name in config.pattern())
+        self.blocks = nn.ModuleList(
+            Block(config, i, target.build(config.d_model, own, context)) for i, (target, own) in mixers
+        )
+        self._compute_with(context.kernels)
         self.skip_scales = nn.Parameter(torch.ones(config.n_skips, config.d_model)) if config.n_skips else None
+        smears = config.smear_channels
+        self.smear_gate = nn.Parameter(torch.zeros(smears)) if smears else None
+        self.smear_scale = nn.Parameter(torch.zeros(1)) if smears else None
         self.lm_head = None if config.tie_embeddings else Linear(config.d_model, context.vocab_size, zero=True)
         if config.tie_embeddings:
             nn.init.normal_(self.embedding.weight, std=config.tied_embedding_std)
+
+    def _compute_with(self, kernels: Mapping[str, Callable[..., torch.Tensor]]) -> None:
+        """What has a kernel is computed by it, the rest in plain code."""
+        blocks = [cast(Block, block) for block in self.blocks]
+        if norm := kernels.get("rms_norm"):
+            self.normalized = partial(norm, eps=0.0)
+            for block in blocks:
+                block.normalized = self.normalized
+        if activation := kernels.get("mlp_activation"):
+            for mlp in (block.mlp for block in blocks if block.mlp is not None):
+                mlp.activation = partial(activation, kind=self.config.mlp_activation)
 
     def features(self, tokens_BT: torch.Tensor) -> torch.Tensor:
         return self._run(tokens_BT, None)[0]
 
     def initial_state(self, n_batch: int, context: int) -> list[Any]:
-        """What ``step`` begins with, for each layer. ConfigError if a mixer has no state to carry."""
+        """What ``step`` begins with: for each layer as it is run, and with ``smear_channels`` the embedding before.
+
+        ConfigError if a mixer has no state to carry.
+        """
         mixers = [cast(Block, block).mixer for block in self.blocks]
         for name, mixer in zip(self.config.pattern(), mixers, strict=True):
             if not (hasattr(mixer, "step") and hasattr(mixer, "initial_state")):
@@ -179,7 +266,8 @@ class Hybrid(nn.Module):
                     f"the mixer `{name}` cannot carry its state from window to window",
                     hint="it has no `step` and `initial_state`: score with windows `fixed` or `sliding:STRIDE`",
                 )
-        return [mixer.initial_state(n_batch, context) for mixer in mixers]
+        state = [mixers[i].initial_state(n_batch, context) for i in self.config.order()]
+        return state if self.smear_gate is None else [*state, self._nothing(n_batch)]
 
     def step(self, tokens_BT: torch.Tensor, state: list[Any]) -> tuple[torch.Tensor, list[Any]]:
         """``features`` that go on from ``state``, and the state after the last token."""
@@ -187,26 +275,45 @@ class Hybrid(nn.Module):
 
     def _run(self, tokens_BT: torch.Tensor, state: list[Any] | None) -> tuple[torch.Tensor, list[Any]]:
         starts_BT = tokens_BT == self.bos_id if self.config.document_mask and self.bos_id is not None else None
-        x_BTD = x0_BTD = normalized(self.embedding(tokens_BT).to(self.dtype))
+        x_BTD = self.embedding(tokens_BT).to(self.dtype)
+        carried, last = Carried(state), []
+        if self.smear_gate is not None:
+            last = [x_BTD[:, -1:]]
+            x_BTD = self._smeared(x_BTD, self._nothing(len(x_BTD)) if state is None else state[-1], starts_BT)
+        x0_BTD = self.normalized(x_BTD)
+        lanes: tuple[torch.Tensor, ...] = (x0_BTD,)
         skips: list[torch.Tensor] = []
-        after: list[Any] = []
-        n_first = len(self.blocks) // 2
-        for i, block in enumerate(self.blocks):
+        order = self.config.order()
+        n_first = len(order) // 2
+        for i, layer in enumerate(order):
+            block = cast(Block, self.blocks[layer])
             if self.skip_scales is not None and i >= n_first and skips:
-                x_BTD = x_BTD + scaled(self.skip_scales[i - n_first], skips.pop())
-            if state is None:
-                x_BTD = block(x_BTD, x0_BTD, starts_BT)
-            else:
-                x_BTD, carried = cast(Block, block).step(x_BTD, x0_BTD, starts_BT, state[i])
-                after.append(carried)
+                lanes = (lanes[0] + scaled(self.skip_scales[i - n_first], skips.pop()), *lanes[1:])
+            lanes = block(lanes, x0_BTD, starts_BT, carried)
             if i < self.config.n_skips:
-                skips.append(x_BTD)
-        return normalized(x_BTD), after
+                skips.append(lanes[0])
+        return self.normalized(lanes[0] if len(lanes) == 1 else (lanes[0] + lanes[1]) / 2), carried.after + last
+
+    def _nothing(self, n_batch: int) -> torch.Tensor:
+        """The embedding before a stream's first."""
+        weight_VD = self.embedding.weight
+        return torch.zeros(n_batch, 1, weight_VD.shape[1], dtype=self.dtype, device=weight_VD.device)
+
+    def _smeared(self, x_BTD: torch.Tensor, before_B1D: torch.Tensor, starts_BT: torch.Tensor | None) -> torch.Tensor:
+        assert self.smear_gate is not None
+        gate_BT = (x_BTD[..., : len(self.smear_gate)] @ self.smear_gate.to(x_BTD.dtype)).sigmoid()
+        if starts_BT is not None:
+            gate_BT = gate_BT.masked_fill(starts_BT, 0)
+        shifted_BTD = torch.cat((before_B1D, x_BTD[:, :-1]), 1)
+        return x_BTD + scaled(self.smear_scale, gate_BT.unsqueeze(-1) * shifted_BTD)
+
+    def head_parts(self) -> tuple[torch.Tensor, float]:
+        """The head's weight_VD and the softcap, for a loss that computes both."""
+        return (self.embedding if self.lm_head is None else self.lm_head).weight, self.config.logit_softcap
 
     def head(self, x_BTD: torch.Tensor) -> torch.Tensor:
-        weight_VD = self.embedding.weight if self.lm_head is None else self.lm_head.weight
+        weight_VD, cap = self.head_parts()
         logits_BTV = F.linear(x_BTD, weight_VD.to(x_BTD.dtype))
-        cap = self.config.logit_softcap
         return cap * torch.tanh(logits_BTV / cap) if cap else logits_BTV
 
     def forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:
@@ -243,12 +350,16 @@ class HybridArchitecture:
             roles[name] = of_mixers.get(name) or fixed.get(inner) or Role("scalar")
         return roles
 
+    def static_arguments(self, config: HybridConfig) -> dict[str, Any]:
+        return {"mlp_activation": {"kind": config.mlp_activation}}
+
     def flops_per_token(self, config: HybridConfig, context: BuildContext) -> int:
         """6 per weight that multiplies activations (the head's too, not the embedding's lookup) and the mixers' own."""
         mlp = 6 * 2 * config.d_model * config.mlp_width
-        total = 6 * config.d_model * context.vocab_size + config.n_layers * mlp
-        for name in config.pattern():
-            target, mixer_config = mixer_of(name, context)
+        order, pattern = config.order(), config.pattern()
+        total = 6 * config.d_model * context.vocab_size + len(order) * mlp + 6 * config.smear_channels
+        for layer in order:
+            target, mixer_config = mixer_of(pattern[layer], context)
             total += target.flops_per_token(config.d_model, mixer_config, context)
         return int(total)
 

@@ -278,6 +278,11 @@ class Mamba3Siso:
 
         return list(CASES)
 
+    def workload(self) -> Any:
+        from golfreg.builtin.kernels.mamba3_siso_workload import workload
+
+        return workload
+
     def tolerance(self, dtype: torch.dtype) -> float:
         """Largest RMS error relative to the reference in float64, of an output or a gradient."""
         return {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 4e-3}.get(dtype, 3e-2)

@@ -103,6 +103,7 @@ CASES = (
     _case("continued_with_starts", length=130, starts=_MANY[2:], initial_state=True, return_state=True),
     _case("heavy_tail", a_form="heavy_tail"),
     _case("two_groups", ngroups=2, length=96),
+    _case("four_groups_of_two_heads_wide_state", ngroups=4, n_heads=8, d_state=128, length=133, batch=1),
     _case("narrow_heads", headdim=32, d_state=32, n_heads=3),
     _case("wide_state_all_rotated", d_state=128, rope_fraction=1.0, length=96, batch=1),
     _case("short_chunks", chunk_size=16, length=50),

@@ -1,13 +1,13 @@
 """golfreg's Triton kernel of ``mamba3_siso`` as torch custom ops, forward and backward.
 
-The kernels are in ``mamba3_triton_forward`` and ``mamba3_triton_backward``; the mathematics is in ``mamba3_siso``.
+The kernels are in ``mamba3_triton_forward``, ``_backward`` and ``_sums``; the mathematics is in ``mamba3_siso``.
 Between ``in_proj`` and ``out_proj`` nothing is copied: the kernels read the projection's output through strides and
 write its gradient in place. Sums have a fixed order, so two runs give equal bits.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -228,22 +228,21 @@ class TritonKernel:
 
     def supports(self, device: str, dtype: str, **static: Any) -> str | None:
         """None, or why it cannot run. With Triton's interpreter on, float32 runs on the CPU."""
-        interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-        kind = str(device).split(":")[0]
-        if interpreted and (kind, dtype) != ("cpu", "float32"):
-            return "Triton's interpreter (TRITON_INTERPRET=1) computes float32 on the CPU only"
-        if not interpreted and (kind != "cuda" or torch.version.cuda is None):
-            return f"Triton needs an NVIDIA GPU, the device is {device}"
-        if not interpreted and torch.cuda.is_available() and torch.cuda.get_device_capability()[0] < 8:
-            return "bfloat16 matrix units begin with compute capability 8.0"
-        if dtype not in ("bfloat16", "float16", "float32"):
-            return f"dtype {dtype} is not bfloat16, float16 or float32"
+        from golfreg.builtin.kernels.triton_support import refusal
+
+        if (reason := refusal(device, dtype)) is not None:
+            return reason
         d_state, headdim = static.get("d_state", 64), static.get("headdim", 64)
         if d_state not in (32, 64, 128):
             return f"d_state {d_state} is not 32, 64 or 128"
         if headdim not in (16, 32, 64, 128):
             return f"headdim {headdim} is not 16, 32, 64 or 128"
         return None
+
+    def configurations(self) -> dict[str, Callable[[], object]]:
+        from golfreg.builtin.kernels.mamba3_triton_configurations import configurations
+
+        return configurations()
 
 
 triton_kernel = TritonKernel()

@@ -11,6 +11,7 @@ import triton
 
 from golfreg.builtin.kernels import mamba3_triton_backward as backward
 from golfreg.builtin.kernels import mamba3_triton_forward as forward
+from golfreg.builtin.kernels import mamba3_triton_sums as sums
 
 CHUNKS = (16, 32, 64)
 """Chunk lengths that are compiled; any other request runs with 64, which changes nothing but rounding."""
@@ -217,13 +218,13 @@ def run_backward(
         projected, kept["bc"], kept["scalars"], kept["first"], B_bias, C_bias, D, kept["phase"], kept["states"],
         dk1, dv1, dstates, dprojected, dscalars, *sizes, **inner, **heads,
     )  # fmt: skip
-    backward.sum_heads_kernel[(s.K, s.B, s.G * s.N // M)](
+    sums.sum_heads_kernel[(s.K, s.B, s.G * s.N // M)](
         projected, kept["bc"], kept["scalars"], kept["first"], B_bias, C_bias, kept["phase"], dq, dstates, dk1,
         dnormed, dscalars, dangle, dphase, partials, stride_b, s.T, s.T_pad, plane, s.K,
         stride_t=stride_t, angle_col=s.dt_col + 3 * s.H, width=s.width, H=s.H, G=s.G, N=s.N, R=s.R, C=s.C, S=S,
         STARTS=starts is not None, FINAL=dfinal is not None, FAST=not INTERPRETED, **channels,
     )  # fmt: skip
-    backward.phase_carry_kernel[(s.H, s.B)](
+    sums.phase_carry_kernel[(s.H, s.B)](
         dphase, kept["first"], dphi1, carry, dphi0, s.T_pad, s.K,
         H=s.H, R=s.R, RP=power_of_two(s.R), C=s.C, BLOCK=min(64, power_of_two(s.K)),
         STARTS=starts is not None, FINAL=dfinal is not None, **settings("phase_carry", dtype),
@@ -237,7 +238,7 @@ def run_backward(
         dv0 = torch.einsum("bhpn,bhn->bhp", dh0, k0)
         dsg0 = (dk0 * k0).sum(-1)
         dbefore = [dphi0, dh0, sg0 * dk0, sg0 * dv0]
-    backward.finish_kernel[(s.K, s.B)](
+    sums.finish_kernel[(s.K, s.B)](
         projected, dt_bias, B_norm, C_norm, flag, kept["scalars"], dscalars, kept["first"], dangle, carry, dsg0,
         dnormed, dprojected, partials,
         stride_b, out_stride_b, s.T, s.T_pad, plane, s.K, s.a_floor, s.eps, **strides, B_col=s.B_col, dt_col=s.dt_col,
@@ -245,14 +246,14 @@ def run_backward(
         HEAVY=s.heavy, STARTS=starts is not None, INITIAL=initial is not None, **settings("finish", dtype),
     )  # fmt: skip
     HN, GN = s.H * s.N, s.G * s.N
-    sums = partials.sum(0).split([HN, HN, GN, GN, s.H, s.H])
+    totals = partials.sum(0).split([HN, HN, GN, GN, s.H, s.H])
     return [
         dprojected,
-        sums[5].to(dt_bias.dtype, copy=True),
-        sums[0].view(s.H, s.N).to(B_bias.dtype, copy=True),
-        sums[1].view(s.H, s.N).to(C_bias.dtype, copy=True),
-        sums[2].view(s.G, s.N).sum(0).to(B_norm.dtype),
-        sums[3].view(s.G, s.N).sum(0).to(C_norm.dtype),
-        sums[4].to(D.dtype, copy=True),
+        totals[5].to(dt_bias.dtype, copy=True),
+        totals[0].view(s.H, s.N).to(B_bias.dtype, copy=True),
+        totals[1].view(s.H, s.N).to(C_bias.dtype, copy=True),
+        totals[2].view(s.G, s.N).sum(0).to(B_norm.dtype),
+        totals[3].view(s.G, s.N).sum(0).to(C_norm.dtype),
+        totals[4].to(D.dtype, copy=True),
         *dbefore,
     ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from golfreg.api.errors import ConfigError, PluginError
@@ -25,10 +26,15 @@ OP = "mamba3_siso"
 @dataclass(frozen=True)
 class Mamba3Config:
     d_state: int = 64
-    expand: int = 2
+    expand: float = 2.0
+    """Inner width over ``d_model``."""
     headdim: int = 64
     ngroups: int = 1
     chunk_size: int = 64
+    in_proj_rank: int = 0
+    """``in_proj`` is the product of two matrices with this many channels between them; 0: one matrix."""
+    in_proj_fixed: bool = False
+    """The first of the two stays as it was drawn, from the configuration alone, and costs no bytes."""
     rope_fraction: float = 0.5
     """Part of the state's channels that rotate."""
     a_form: str = "softplus"
@@ -40,9 +46,12 @@ class Mamba3Config:
     norm_eps: float = 1e-5
 
     def __post_init__(self) -> None:
-        for name in ("d_state", "expand", "headdim", "ngroups", "chunk_size"):
-            if not 1 <= getattr(self, name) <= 4096:
-                raise ConfigError(f"mamba3 has {name} = {getattr(self, name)}", hint="it is from 1 to 4096")
+        for name in ("d_state", "headdim", "ngroups", "chunk_size", "expand", "in_proj_rank"):
+            least = {"expand": 1 / 64, "in_proj_rank": 0}.get(name, 1)
+            if not least <= getattr(self, name) <= 4096:
+                raise ConfigError(f"mamba3 has {name} = {getattr(self, name)}", hint=f"it is from {least:g} to 4096")
+        if self.in_proj_fixed and not self.in_proj_rank:
+            raise ConfigError("mamba3 has in_proj_fixed but no in_proj_rank", hint="set in_proj_rank, or neither")
         if not 0 < self.rope_fraction <= 1 or self.n_angles < 1:
             raise ConfigError(
                 f"mamba3 has rope_fraction = {self.rope_fraction} and d_state = {self.d_state}",
@@ -65,12 +74,16 @@ class Mamba3Config:
     def n_angles(self) -> int:
         return int(self.d_state * self.rope_fraction) // 2
 
+    def inner(self, d_model: int) -> int:
+        """Channels of all heads."""
+        return self.n_heads(d_model) * self.headdim
+
     def n_heads(self, d_model: int) -> int:
         inner = self.expand * d_model
-        heads = inner // self.headdim
-        if inner % self.headdim or heads % self.ngroups:
+        heads = int(inner // self.headdim)
+        if inner % self.headdim or heads % self.ngroups or not heads:
             raise ConfigError(
-                f"mamba3 has expand * d_model = {inner}, headdim = {self.headdim}, ngroups = {self.ngroups}",
+                f"mamba3 has expand * d_model = {inner:g}, headdim = {self.headdim}, ngroups = {self.ngroups}",
                 hint="headdim divides expand * d_model, and ngroups divides the number of heads",
             )
         return heads
@@ -85,8 +98,16 @@ class Mamba3Config:
         return projection_rows(self.n_heads(d_model), self.headdim, self.d_state, self.ngroups, self.n_angles)
 
 
+def drawn_matrix(rank: int, d_model: int) -> torch.Tensor:
+    """A random matrix that keeps the size of what it multiplies; the same one each time."""
+    drawn_RD = torch.randn(rank, d_model, generator=torch.Generator().manual_seed(rank), device="cpu")
+    return drawn_RD / d_model**0.5
+
+
 class Mamba3(nn.Module):
     """Called as ``mixer(x_BTD, starts_BT)``; the state is reset at each document's start."""
+
+    drawn_RD: torch.Tensor | None
 
     def __init__(self, d_model: int, config: Mamba3Config, context: BuildContext) -> None:
         super().__init__()
@@ -96,7 +117,11 @@ class Mamba3(nn.Module):
         self.rows = config.rows(d_model)
         self.static = config.static_arguments()
         n_heads = config.n_heads(d_model)
-        self.in_proj = Linear(d_model, sum(rows for _, rows in self.rows))
+        rank = config.in_proj_rank
+        self.in_proj = Linear(rank or d_model, sum(rows for _, rows in self.rows))
+        fixed = config.in_proj_fixed
+        self.in_down = Linear(d_model, rank) if rank and not fixed else None
+        self.register_buffer("drawn_RD", drawn_matrix(rank, d_model) if fixed else None, persistent=False)
         low, high = math.log(config.dt_min), math.log(config.dt_max)
         dt_H = (torch.rand(n_heads) * (high - low) + low).exp().clamp_min(config.dt_init_floor)
         self.dt_bias = nn.Parameter(dt_H + (-(-dt_H).expm1()).log())
@@ -105,7 +130,7 @@ class Mamba3(nn.Module):
         self.B_norm = nn.Parameter(torch.ones(config.d_state))
         self.C_norm = nn.Parameter(torch.ones(config.d_state))
         self.D = nn.Parameter(torch.ones(n_heads))
-        self.out_proj = Linear(config.expand * d_model, d_model, zero=True)
+        self.out_proj = Linear(config.inner(d_model), d_model, zero=True)
 
     def forward(self, x_BTD: torch.Tensor, starts_BT: torch.Tensor | None = None) -> torch.Tensor:
         return self.out_proj(self.kernel(*self._arguments(x_BTD), starts_BT, **self.static))
@@ -124,6 +149,10 @@ class Mamba3(nn.Module):
 
     def _arguments(self, x_BTD: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The op's tensors, in its order."""
+        if self.in_down is not None:
+            x_BTD = self.in_down(x_BTD)
+        elif self.drawn_RD is not None:
+            x_BTD = F.linear(x_BTD, self.drawn_RD.to(x_BTD.dtype))
         biases = (self.dt_bias, self.B_bias, self.C_bias, self.B_norm, self.C_norm, self.D)
         return self.in_proj(x_BTD), *biases
 
@@ -141,6 +170,7 @@ class Mamba3Mixer:
         return {
             "in_proj.weight": Role("in_proj", mixer.rows),
             "out_proj.weight": Role("out"),
+            **({} if mixer.in_down is None else {"in_down.weight": Role("in_proj")}),
             **{name: Role("scalar") for name in ("dt_bias", "B_bias", "C_bias", "B_norm", "C_norm", "D")},
         }
 
@@ -153,8 +183,8 @@ class Mamba3Mixer:
         That is the state's update and use, 2 * 2 * headdim * d_state, and inside the chunk
         2 * (headdim + d_state) for each of (chunk_size + 1) / 2 positions seen.
         """
-        inner = config.expand * d_model
-        weights = d_model * (sum(rows for _, rows in config.rows(d_model)) + inner)
+        rows, rank = sum(rows for _, rows in config.rows(d_model)), config.in_proj_rank
+        weights = d_model * config.inner(d_model) + (rank * (rows + d_model) if rank else d_model * rows)
         chunk = min(config.chunk_size, context.sequence_length)
         head = 4 * config.headdim * config.d_state + (config.headdim + config.d_state) * (chunk + 1)
         return 6 * weights + 3 * config.n_heads(d_model) * head

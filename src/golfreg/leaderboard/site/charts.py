@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from golfreg.leaderboard.site.drawing import FONT, NARROW, WIDE, Sheet, drawn, labels, locator, points, score, usual
+from golfreg.leaderboard.site.drawing import NARROW, WIDE, drawn, labels, mark, points, score, usual
 from golfreg.leaderboard.site.lines import Line, Track, pareto
-from golfreg.leaderboard.site.svg import ACCENT, GRID, INK, MUTED, SERIES, SURFACE
+from golfreg.plots.sheet import FONT, Draw, Sheet, locator
+from golfreg.plots.svg import ACCENT, GRID, INK, MUTED, SERIES, SURFACE
 
 MEGABYTE = 1_000_000
 BARS, SPREADS = 12, 20
@@ -38,9 +39,6 @@ class Chart:
     columns: tuple[str, ...]
     rows: Sequence[tuple[Cell, ...]]
     legend: list[tuple[int, str]] = field(default_factory=list)
-
-
-_Draw = Callable[[Sheet], None]
 
 
 def charts(track: Track) -> list[Chart]:
@@ -143,7 +141,7 @@ def _roles(track: Track) -> Chart | None:
                 if count:
                     sheet.axes.barh(
                         row, count / MEGABYTE, left=left, height=0.62, color=SERIES[place], edgecolor=SURFACE,
-                        linewidth=0.8, gid=sheet.mark(f"{line.title}: {role} {count:,} bytes", line),
+                        linewidth=0.8, gid=mark(sheet, f"{line.title}: {role} {count:,} bytes", line),
                     )  # fmt: skip
                 left += count / MEGABYTE
         labels(sheet, lines)
@@ -171,7 +169,7 @@ def _spread(track: Track) -> Chart | None:
             text = f"{line.title}: " + ", ".join(f"seed {seed} {score:.5f}" for seed, score in line.scores)
             sheet.axes.plot(
                 scores, [row] * len(scores), "o", color=ACCENT, markersize=5.5, alpha=0.75, markeredgecolor=SURFACE,
-                gid=sheet.mark(text, line), zorder=3,
+                gid=mark(sheet, text, line), zorder=3,
             )  # fmt: skip
             sheet.axes.plot([line.score], [row], "|", color=INK, markersize=13, markeredgewidth=1.6, zorder=4)
         labels(sheet, lines)
@@ -195,7 +193,7 @@ def _spread(track: Track) -> Chart | None:
 
 
 def _chart(
-    track: Track, name: str, title: str, caption: str, draw: _Draw, columns: tuple[str, ...],
+    track: Track, name: str, title: str, caption: str, draw: Draw, columns: tuple[str, ...],
     rows: Sequence[tuple[Cell, ...]], *, axis: str = "", bars: int = 0, legend: list[tuple[int, str]] | None = None,
 ) -> Chart:  # fmt: skip
     label = f"{title}. {caption}"

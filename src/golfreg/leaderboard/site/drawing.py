@@ -1,101 +1,33 @@
-"""What the charts of a track are drawn on: a sheet of matplotlib without frame or colour of its own.
-
-Sizes are points, which are the units of the SVG.
-"""
+"""What the charts of a track share: margins, dots that lead to entries, labels, the range without outliers."""
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 from golfreg.api.errors import EnvironmentFault
 from golfreg.leaderboard.site.lines import Line
-from golfreg.leaderboard.site.svg import ACCENT, FAINT, GRID, INK, MUTED, SURFACE, Mark, tidy
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from golfreg.plots import sheet as sheets
+from golfreg.plots.sheet import INSTALL, Draw, Margins, Sheet
+from golfreg.plots.svg import ACCENT, FAINT, INK, SURFACE
 
 MARKED_POINTS = 300
 """Points that are links; of more than that, only those on a front are."""
 WIDE, NARROW = (560, 300), (360, 270)
-FONT = 12
 
 
-@dataclass
-class Sheet:
-    """What a drawing function draws on. ``marks``: tooltips and links by the artists' gid."""
-
-    axes: Axes
-    width: int
-    height: int
-    marks: dict[str, Mark] = field(default_factory=dict)
-
-    @property
-    def narrow(self) -> bool:
-        return self.width < 400
-
-    def mark(self, text: str, line: Line | None = None) -> str:
-        """A gid for an artist that leads to the line's page."""
-        gid = f"mark-{len(self.marks)}"
-        self.marks[gid] = Mark(text, f"{line.slug}.html" if line else "")
-        return gid
-
-
-def drawn(draw: Callable[[Sheet], None], size: tuple[int, int], axis: str, bars: bool, name: str, label: str) -> str:
-    """Inline SVG of what ``draw`` draws. ``axis``: what the vertical axis shows. ``bars``: one row for each entry.
-
-    ``name``: unique in the page. ``label``: the text alternative. EnvironmentFault without matplotlib.
-    """
+def drawn(draw: Draw, size: tuple[int, int], axis: str, bars: bool, name: str, label: str) -> str:
+    """``golfreg.plots.sheet.drawn`` with the margins that labels of entries need."""
+    margins = Margins(left=(126 if size[0] < 400 else 206) if bars else 52, top=10 if bars else 30)
     try:
-        import matplotlib
-        from matplotlib.backends.backend_svg import FigureCanvasSVG
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise EnvironmentFault(
-            "charts need matplotlib, which is not installed", "pip install 'golfreg[plots]', or `--no-charts`"
-        ) from error
-    width, height = size
-    stream = io.StringIO()
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        # A font that lacks a letter of someone's name is no matter: the browser draws the text.
-        warnings.simplefilter("ignore")
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(
-            {"svg.hashsalt": "golfreg", "svg.fonttype": "none", "text.parse_math": False, "font.size": FONT}
-        )
-        figure = Figure(figsize=(width / 72, height / 72))
-        left = (126 if width < 400 else 206) if bars else 52
-        top = 10 if bars else 30
-        axes = figure.add_axes(
-            (left / width, 48 / height, (width - left - 14) / width, (height - 48 - top) / height), facecolor="none"
-        )
-        sheet = Sheet(axes, width, height)
-        _style(axes, axis, bars)
-        draw(sheet)
-        if not axes.get_xlabel():
-            axes.set_position((left / width, 30 / height, (width - left - 14) / width, (height - 30 - top) / height))
-        figure.patch.set_visible(False)
-        FigureCanvasSVG(figure).print_svg(  # type: ignore[no-untyped-call]
-            stream, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
-        )
-    return tidy(stream.getvalue(), name, label, sheet.marks)
+        return sheets.drawn(draw, size, margins, axis, bars, name, label)
+    except EnvironmentFault as error:
+        raise EnvironmentFault(error.message, f"{INSTALL}, or `--no-charts`") from error
 
 
-def _style(axes: Axes, axis: str, bars: bool) -> None:
-    """Gridlines along the values, no frame."""
-    axes.grid(axis="x" if bars else "y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.tick_params(length=0, labelsize=FONT, labelcolor=MUTED, pad=6)
-    axes.ticklabel_format(useOffset=False, style="plain")
-    axes.yaxis.set_major_locator(locator(6))
-    if axis:
-        axes.set_title(axis, loc="left", fontsize=FONT, color=MUTED, pad=10)
+def mark(sheet: Sheet, text: str, line: Line) -> str:
+    """A gid for an artist that leads to the line's page."""
+    return sheet.mark(text, f"{line.slug}.html")
 
 
 def points(sheet: Sheet, lines: list[Line], front: list[Line], across: Callable[[Line], float]) -> None:
@@ -107,7 +39,7 @@ def points(sheet: Sheet, lines: list[Line], front: list[Line], across: Callable[
         sheet.axes.plot(
             [across(line)], [line.score], "o", color=ACCENT if chosen else FAINT, markersize=7 if chosen else 5.5,
             markeredgecolor=SURFACE, markeredgewidth=1, zorder=4 if chosen else 3,
-            gid=sheet.mark(f"{line.title}, {line.author}, {line.date}: {line.score:.4f} bits per byte, {size}", line),
+            gid=mark(sheet, f"{line.title}, {line.author}, {line.date}: {line.score:.4f} bits per byte, {size}", line),
         )  # fmt: skip
     low, high = usual(lines, score)
     pad = (high - low) * 0.06 or 0.01
@@ -138,13 +70,6 @@ def usual(lines: list[Line], value: Callable[[Line], float]) -> tuple[float, flo
 def score(line: Line) -> float:
     """Mean of bits per byte."""
     return line.score
-
-
-def locator(bins: int) -> Any:
-    """At most that many steps between round numbers."""
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(bins)
 
 
 def _short(text: str, limit: int) -> str:

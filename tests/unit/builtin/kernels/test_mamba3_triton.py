@@ -32,6 +32,7 @@ CASES: dict[str, dict[str, Any]] = {
     "three heads, half rotated, wide state": {"n_heads": 3, "d_state": 64, "length": 18},
     "one head, all rotated, wide state": {"n_heads": 1, "d_state": 64, "rope_fraction": 1.0},
     "one position": {"length": 1},
+    "four groups": {"n_heads": 4, "ngroups": 4, "length": 18},
     "many chunks": {"n_heads": 1, "length": 290, "starts": ((0, 100), (0, 280))},
 }  # fmt: skip
 
@@ -48,7 +49,7 @@ def test_in_the_interpreter() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert f"{len(CASES) + 7} passed" in done.stdout, done.stdout[-500:]
+    assert f"{len(CASES) + 9} passed" in done.stdout, done.stdout[-500:]
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +145,43 @@ def test_two_halves_with_the_state_between_equal_the_whole() -> None:
     torch.testing.assert_close(torch.cat((first, second), 1), whole, rtol=1e-5, atol=1e-5)
     for one, two in zip(last, final, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-5)
+
+
+@inside
+def test_one_position_at_a_time_gives_what_the_whole_gives() -> None:
+    """As mamba_ssm's tests ask of its step: outputs, and the four parts of the state at the end."""
+    from golfreg.builtin.kernels.mamba3_triton import call
+
+    inputs = make(torch.float32, length=5, initial_state=True, return_state=True)
+    whole, final = call(**inputs)
+    state, parts = inputs["initial_state"], []
+    for x in inputs["projected_BTP"].split(1, 1):
+        y, state = call(**{**inputs, "projected_BTP": x, "initial_state": state})
+        parts.append(y)
+    torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=1e-5, atol=1e-5)
+    for one, two in zip(state[1:], final[1:], strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(state[0].cos(), final[0].cos(), rtol=1e-5, atol=1e-5)
+
+
+@inside
+def test_packed_documents_have_the_outputs_and_gradients_of_each_alone() -> None:
+    """As mamba_ssm's tests ask of sequences packed into one: lengths of one, a chunk, and neither."""
+    from golfreg.builtin.kernels.mamba3_siso_cases import PARAMETERS
+    from golfreg.builtin.kernels.mamba3_triton import call
+
+    lengths = (1, 16, 7, 18)
+    firsts = [sum(lengths[:i]) for i in range(len(lengths))]
+    inputs = make(torch.float32, length=sum(lengths), starts=tuple((0, t) for t in firsts))
+    leaves = [inputs[name].requires_grad_() for name in PARAMETERS]
+    packed = call(**inputs)
+    parts = inputs["projected_BTP"].split(lengths, 1)
+    alone = torch.cat([call(**{**inputs, "projected_BTP": x, "starts_BT": None}) for x in parts], 1)
+    torch.testing.assert_close(packed, alone, rtol=1e-5, atol=1e-5)
+    weight = torch.randn(packed.shape, generator=torch.Generator().manual_seed(3))
+    found, true = (torch.autograd.grad((y * weight).sum(), leaves) for y in (packed, alone))
+    for name, mine, right in zip(PARAMETERS, found, true, strict=True):
+        assert float((mine - right).norm() / right.norm()) < 1e-5, name
 
 
 @inside

@@ -1,0 +1,1 @@
+"""Drawings for pages, reports and files. matplotlib is imported when the first one is drawn."""
