@@ -3,14 +3,17 @@
     python bench/kernel_fusion.py --compile-only           # registers, spills and shared memory on sm_90, without a GPU
     python bench/kernel_fusion.py [--json FILE]            # on a GPU: equal bits, times, the configuration that is best
 
-Backward of a Mamba-3 SISO layer between its rotated queries and keys and its gated output, in two ways:
+Backward of a Mamba-3 SISO layer between its rotated queries and keys and its gated output, in three ways:
 
 1. two launches: ``gate`` writes dz and dy = dout silu(z), then ``dqkv`` walks the chunks backwards and reads dy;
 2. one launch: ``dqkv`` reads dout, z and y instead, and computes dy and dz before it goes on (a prologue in the loop).
 
-The second moves less (dy is neither written nor read), and its loop holds two more tiles. Both are the same source, so
-that one constant is all that differs. Sequential over chunks as mamba_ssm's kernel is; golfreg's own backward pass
-is cut in another way (``mamba3_triton_backward``), with the gate as the prologue of dq.
+3. as 2, with the prologue before everything else in the loop, and dy pinned: computed once, and not again in each
+   register layout that one of its five consumers likes.
+
+The second and third move less (dy is neither written nor read), and their loop holds two more tiles. All are the same
+source, so that one constant is all that differs. Sequential over chunks as mamba_ssm's kernel is; golfreg's own
+backward pass is cut in another way (``mamba3_triton_backward``), with the gate as the prologue of dq.
 
 B batch, T time (a multiple of C), H heads, P head width, N state, C chunk; K = T / C chunks. Per head::
 
@@ -22,6 +25,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +33,11 @@ import torch
 import triton
 import triton.language as tl
 
+from golfreg.builtin.kernels.mamba3_triton_common import pin
+
 Tensor = torch.Tensor
+WAYS = {"two launches": 0, "fused": 1, "fused, pinned": 2}
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 CONFIGS = tuple({"num_warps": w, "STAGES": s} for w, s in itertools.product((4, 8), (1, 2, 3)))
 
 
@@ -55,9 +63,9 @@ def gate_kernel(y_at, z_at, dout_at, dy_at, dz_at, n, BLOCK: tl.constexpr):
 def dqkv_kernel(
     q_at, k_at, v_at, decay_at, states_at, D_at, dy_at, y_at, z_at, dq_at, dk_at, dv_at, dz_at, ddecay_at, T, n_chunks,
     H: tl.constexpr, P: tl.constexpr, N: tl.constexpr, C: tl.constexpr, FUSED: tl.constexpr, PRECISION: tl.constexpr,
-    STAGES: tl.constexpr,
+    STAGES: tl.constexpr, PIN: tl.constexpr,
 ):  # fmt: skip
-    """dq, dk, dv and the gradient of L, of one head; with ``FUSED`` ``dy_at`` is dout, and dz is written too."""
+    """dq, dk, dv and the gradient of L, of one head; unless ``FUSED`` is 0, ``dy_at`` is dout and dz is written too."""
     head = tl.program_id(0)
     bh = tl.program_id(1).to(tl.int64) * H + head
     DT: tl.constexpr = q_at.dtype.element_ty
@@ -71,20 +79,28 @@ def dqkv_kernel(
     for step in tl.range(0, n_chunks, num_stages=STAGES):
         chunk = n_chunks - 1 - step
         start = bh * T + chunk * C
+        if FUSED == 2:
+            y = tl.load(y_at + start * P + values).to(tl.float32)
+            z = tl.load(z_at + start * P + values).to(tl.float32)
+            dout = tl.load(dy_at + start * P + values).to(tl.float32)
+            dy_exact, dz = gate_gradient(y, z, dout)
+            tl.store(dz_at + start * P + values, dz.to(DT))
+            dy = pin(dy_exact.to(DT), PIN)
+            tl.debug_barrier()
         q = tl.load(q_at + start * N + keys)
         k = tl.load(k_at + start * N + keys)
         v = tl.load(v_at + start * P + values)
         state = tl.load(states_at + (bh * n_chunks + chunk) * P * N + p[:, None] * N + n[None, :])
         decay = tl.load(decay_at + start + i)
         end = tl.load(decay_at + start + C - 1)
-        if FUSED:
+        if FUSED == 1:
             y = tl.load(y_at + start * P + values).to(tl.float32)
             z = tl.load(z_at + start * P + values).to(tl.float32)
             dout = tl.load(dy_at + start * P + values).to(tl.float32)
             dy_exact, dz = gate_gradient(y, z, dout)
             tl.store(dz_at + start * P + values, dz.to(DT))
             dy = dy_exact.to(DT)
-        else:
+        if FUSED == 0:
             dy = tl.load(dy_at + start * P + values)
         ratio = tl.where(i[None, :] < i[:, None], tl.exp(decay[:, None] - decay[None, :]), 0.0)
         weight = (tl.dot(q, tl.trans(k), input_precision=PRECISION) * ratio).to(DT)
@@ -108,8 +124,11 @@ def dqkv_kernel(
         )
 
 
-def backward(given: dict[str, Tensor], *, fused: bool, chunk: int = 64, **config: int) -> dict[str, Tensor]:
-    """dq, dk, dv, dz and the rows' part of the gradient of L; ``config``: num_warps and STAGES of ``dqkv``."""
+def backward(given: dict[str, Tensor], *, fused: int, chunk: int = 64, **config: int) -> dict[str, Tensor]:
+    """dq, dk, dv, dz and the rows' part of the gradient of L.
+
+    ``fused``: of ``WAYS``; ``config``: num_warps and STAGES of ``dqkv``.
+    """
     q, v = given["q"], given["v"]
     B, H, T, N = q.shape
     P = v.size(-1)
@@ -123,7 +142,7 @@ def backward(given: dict[str, Tensor], *, fused: bool, chunk: int = 64, **config
     dqkv_kernel[(H, B)](
         q, given["k"], v, given["decay"], given["states"], given["D"], dy, given["y"], given["z"],
         made["dq"], made["dk"], made["dv"], made["dz"], made["ddecay"], T, T // chunk,
-        H=H, P=P, N=N, C=chunk, FUSED=fused, PRECISION="tf32x3", **config,
+        H=H, P=P, N=N, C=chunk, FUSED=fused, PRECISION="tf32x3", PIN=not INTERPRETED, **config,
     )  # fmt: skip
     return made
 
@@ -173,10 +192,10 @@ def compiled() -> list[dict[str, Any]]:
     given = {name: new(32, 16, 4096, 64) for name in ("q", "k", "v", "z", "y", "dout")}
     given |= {"decay": new(32, 16, 4096, kind=torch.float32), "states": new(32, 16, 64, 64, 64), "D": new(16)}
     found = []
-    for fused, config in itertools.product((False, True), CONFIGS):
+    for (way, fused), config in itertools.product(WAYS.items(), CONFIGS):
         launch = launches_of(lambda f=fused, c=config: backward(given, fused=f, **c), "dqkv")[-1]
         usage = compile_one(launch, 90)
-        found.append({"fused": fused, **config, "registers": usage.registers, "spilled_bytes": usage.spilled_bytes,
+        found.append({"way": way, **config, "registers": usage.registers, "spilled_bytes": usage.spilled_bytes,
                       "shared_bytes": usage.shared_bytes, "programs": usage.programs})  # fmt: skip
         print(" ".join(f"{name} {value}" for name, value in found[-1].items()), flush=True)
     return found
@@ -188,16 +207,16 @@ def measured() -> dict[str, Any]:
 
     given, _ = make("cuda", torch.bfloat16, 32, 4096, 16)
     result: dict[str, Any] = {"device": torch.cuda.get_device_name(), "torch": torch.__version__, "times": []}
-    two, one = (backward(given, fused=fused, num_warps=4, STAGES=1) for fused in (False, True))
-    result["equal_bits"] = {name: torch.equal(two[name], one[name]) for name in two}
-    print("fused gives the same bits:", result["equal_bits"], flush=True)
-    for fused, config in itertools.product((False, True), CONFIGS):
+    two, *others = (backward(given, fused=fused, num_warps=4, STAGES=1) for fused in WAYS.values())
+    result["equal_bits"] = {name: all(torch.equal(two[name], one[name]) for one in others) for name in two}
+    print("every way gives the same bits:", result["equal_bits"], flush=True)
+    for (way, fused), config in itertools.product(WAYS.items(), CONFIGS):
         try:
             times = timed(lambda f=fused, c=config: backward(given, fused=f, **c), "cuda", 1.0)
         except triton.runtime.errors.OutOfResources as error:
-            row = {"fused": fused, **config, "error": str(error).splitlines()[0]}
+            row = {"way": way, **config, "error": str(error).splitlines()[0]}
         else:
-            row = {"fused": fused, **config, "median_ms": times.median_ms, "quarter_ms": times.quarter_ms,
+            row = {"way": way, **config, "median_ms": times.median_ms, "quarter_ms": times.quarter_ms,
                    "three_quarters_ms": times.three_quarters_ms}  # fmt: skip
         result["times"].append(row)
         print(" ".join(f"{name} {value}" for name, value in row.items()), flush=True)

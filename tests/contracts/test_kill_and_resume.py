@@ -25,9 +25,9 @@ FILES = (
     "artifact.golfreg", "pack.toml", "score.toml", "record.toml",
 )  # fmt: skip
 QUICK = {
-    "before:dataset.toml", "before:step_", "after:step_", "before:model.safetensors", "before:sections.bin",
-    "before:artifact.golfreg", "after:artifact.golfreg", "before:record.toml", "after:record.toml",
+    "before:dataset.toml", "after:step_", "before:sections.bin", "before:artifact.golfreg", "after:record.toml",
 }  # fmt: skip
+"""The others take minutes together: `make test-all`."""
 MOMENTS = [
     pytest.param(moment, marks=() if moment in QUICK else pytest.mark.slow)
     for name in FILES
@@ -142,7 +142,12 @@ def test_sigkill_at_random_moments_changes_nothing(
 
 @pytest.mark.parametrize(
     ("number", "stage"),
-    [(signal.SIGINT, "train"), (signal.SIGTERM, "train"), (signal.SIGTERM, "pack"), (signal.SIGINT, "score")],
+    [
+        (signal.SIGINT, "train"),
+        pytest.param(signal.SIGTERM, "train", marks=pytest.mark.slow),
+        (signal.SIGTERM, "pack"),
+        pytest.param(signal.SIGINT, "score", marks=pytest.mark.slow),
+    ],
 )
 def test_an_interrupted_run_says_how_to_go_on_and_does(
     number: signal.Signals, stage: str, golfreg: Golfreg, tmp_path: Path, tiny_corpus: Path, cache: Path

@@ -22,7 +22,7 @@ STUDIES = {
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_study_goes_from_run_directories_to_a_report(golfreg, tmp_path, tiny_corpus):
-    made = golfreg("run", "--recipe=smoke", f"--corpus=jsonl:{tiny_corpus}", *TINY, *HYBRID)
+    made = golfreg("run", "--recipe=smoke", f"--corpus=jsonl:{tiny_corpus}", *TINY, *HYBRID, timeout=600)
     assert made.returncode == 0, made.stderr
     (run,) = (tmp_path / "runs").iterdir()
     before = sorted(path.relative_to(run) for path in run.rglob("*"))

@@ -29,12 +29,13 @@ NOT_RUN = {
     "training.md": "minutes, or several GPUs; tests/contracts/test_several_processes.py, tests/unit/train",
     "bytes.md": "a synopsis; tests/unit/cli/test_inspect_command.py",
     "studies.md": "needs trained checkpoints; tests/unit/studies and tests/contracts/test_studies.py",
+    "codecs.md": "needs weights; tests/unit/cli/test_bench_command.py",
     "benchmarks.md": "minutes on two cores, or a GPU",
     "benchmarks_mamba3.md": "a GPU",
-    "kernels.md golfreg run": "minutes on two cores, or a GPU",
-    "kernels.md golfreg bench": "minutes on two cores, or a GPU; tests/unit/cli/test_bench_kernels.py",
-    "kernels.md golfreg kernels inspect mamba3_siso": "compiles for half a minute; tests/unit/kernels/test_inspect.py",
+    "kernels.md": "a GPU, minutes, or half a minute of compiling; tests/unit/cli/test_bench_kernels.py",
+    "recipes.md": "a GPU; test_recipes_page.py makes the plans",
     "leaderboard.md": "imports a clone of the challenge's repository; tests/unit/leaderboard/challenge",
+    "studies/kernel-fusion.md": "minutes of compiling, or a GPU",
     "index.md make run": "trains for 90 seconds what the tutorial trains for less; README.md",
 }
 """Commands that are only held against the program's options: by page, or page and first words; and why."""

@@ -69,6 +69,7 @@ def test_a_run_interrupted_on_a_gpu_goes_on_and_a_second_one_starts_from_the_com
     assert record["hardware"]["gpus"] == 1
     assert record["train"]["interruptions"] == 1
     assert trained(run_dir)["compile_seconds"] < FIRST_STEP_SECONDS, "the second start of training has a warm cache"
+    assert any((cache / "compiled" / "inductor").iterdir())
     seconds = [row["train_seconds"] for row in rows(run_dir)]
     steps = [after - before for before, after in zip(seconds[-50:-1], seconds[-49:], strict=True)]
     assert max(steps) < 2.0, "something was compiled on the clock"

@@ -24,7 +24,8 @@ class Component:
     implementation is. ``requires``: importable module names without which it cannot work, each
     looked up with ``find_spec`` (so nothing is imported) before the target is. ``programs``: names of
     programs that it runs, looked up on the ``PATH``. A submission runs no program while it is scored,
-    so a component of it that has any serves for comparisons only.
+    so a component of it that has any serves for comparisons only. ``install``: the command that installs
+    what ``requires`` names, where that is not ``pip install`` and those names.
     """
 
     kind: ClassVar[str]
@@ -33,6 +34,7 @@ class Component:
     target: str
     requires: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
+    install: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.match(self.name):

@@ -146,6 +146,18 @@ class CostedCodec(Protocol):
 
 
 @runtime_checkable
+class NarrowingCodec(Protocol):
+    """What a codec provides besides if its configuration lists others of which it uses some."""
+
+    def narrowed(self, sections: Sequence[Section], config: Any) -> dict[str, Any]:
+        """Settings with which ``encode`` gives as few bytes, and that name no codec that these sections do not need.
+
+        Packing asks in a process of its own before it encodes, so that only codecs that are used count as code.
+        """
+        ...
+
+
+@runtime_checkable
 class OpTarget(Protocol):
     """An operation. ``reference`` is plain PyTorch and defines what is right."""
 

@@ -140,6 +140,11 @@ def golfreg_codecs() -> Iterator[Codec]:
         summary="golfreg's own: row class x column class models, interleaved rANS",
         target="golfreg.builtin.codecs.golf:golf",
     )
+    yield Codec(
+        name="auto",
+        summary="the smallest of the installed codecs for each group of sections",
+        target="golfreg.builtin.codecs.auto:auto",
+    )
     for name, summary in (
         ("lzma", "LZMA at its strongest setting"),
         ("zlib", "DEFLATE at level 9"),

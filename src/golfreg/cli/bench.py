@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from golfreg.api.errors import AnswerIsNo, ConfigError, GolfregError
+from golfreg.api.errors import AnswerIsNo, GolfregError
 from golfreg.cli.bench_kernels import kernels
 from golfreg.cli.out import Out, plain
 
@@ -51,20 +51,22 @@ def codecs(
     An artifact's codes are coded again as they are; no code of the artifact is run. A checkpoint is quantized by
     row: matrices at int6, embeddings at int8. Each codec has its default settings, its strongest on weights, and a
     process of its own; what it codes is decoded again and compared. Codecs that run a program are here too.
-    `order-0` is the entropy of each section's bytes; `row x column` that of codes with a table for each product of
-    row and column scale, scales and tables for nothing: ideals, for comparison.
+    Seconds are processor time. `order-0` is the entropy of each section's bytes; `row x column` that of codes with
+    a table for each product of row and column scale, scales and tables for nothing: ideals, for comparison.
 
     Example: golfreg bench codecs runs/NAME/artifact.golfreg --codec lzma --codec zstd
     """
+    from golfreg.plots.file import check_format, save_plot
     from golfreg.registry.host import get_host
     from golfreg.registry.resolve import resolve
     from golfreg.runner.codec_bench import measured, references
     from golfreg.runner.codec_weights import sections_of
 
     out = Out(as_json)
-    if plot is not None and plot.suffix not in (".svg", ".png"):
-        raise ConfigError(f"`--plot {plain(plot)}` is neither .svg nor .png", "name the file so")
-    names = list(dict.fromkeys(codec or [c.name for c in get_host().of_kind("codec") if not _missing(c)]))
+    if plot is not None:
+        check_format(plot)
+    usable = [c.name for c in get_host().of_kind("codec") if not _missing(c) and c.name != "auto"]
+    names = list(dict.fromkeys(codec or usable))
     for name in names:
         resolve("codec", name)
     sections = sections_of(weights, bits, clip_std, embedding_clip_std)
@@ -83,9 +85,9 @@ def codecs(
     found.sort(key=lambda row: (row["bytes"] is None, row["bytes"]))
     result = {"weights": str(weights), "parameters": parameters, "references": against, "codecs": found}
     if plot is not None:
-        from golfreg.cli.bench_plot import draw
+        from golfreg.cli.bench_plot import codecs_plot
 
-        draw(result, plot)
+        save_plot(plot, codecs_plot(result))
     if as_json:
         out.json(result)
     else:

@@ -9,12 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from golfreg.api.errors import AnswerIsNo, ConfigError
+from golfreg.cli import complete
 from golfreg.cli.kernels import named_kernels
 from golfreg.cli.out import Out, plain
 
 
 def kernels(
-    op: Annotated[str | None, typer.Argument(help="Name of an op; all ops, if none is named.")] = None,
+    op: Annotated[
+        str | None,
+        typer.Argument(help="Name of an op; all ops, if none is named.", autocompletion=complete.components("op")),
+    ] = None,
     kernel: Annotated[
         list[str] | None, typer.Option("--kernel", help="Only this one; may be given several times.")
     ] = None,
@@ -52,9 +56,12 @@ def kernels(
 
     from golfreg.kernels.bench import bench_op, measure_machine, parse_sizes, smaller
     from golfreg.kernels.measure import Request
+    from golfreg.plots.file import check_format, save_plot
     from golfreg.runner.plan import resolve_device
 
     out = Out(as_json)
+    if plot is not None:
+        check_format(plot)
     device, dtype = resolve_device(device, dtype)
     found: list[dict[str, Any]] = []
     with out.console(stderr=True).status("measuring the machine") as status:
@@ -77,7 +84,6 @@ def kernels(
     document = {"machine": dataclasses.asdict(machine), "versions": _versions(), "ops": found}
     if plot is not None:
         from golfreg.cli.roofline import roofline
-        from golfreg.plots.file import save_plot
 
         save_plot(plot, roofline(document))
     if as_json:
@@ -133,6 +139,8 @@ def _result(k: dict[str, Any]) -> str:
         return f"failed: {k['error']}"
     if k["refusal"]:
         return f"cannot run here: {k['refusal']}"
+    if k["right"] and "untimed" in k:
+        return f"right, not timed: {k['untimed']}"
     return "right" if k["right"] else f"wrong: {', '.join(k['wrong'][:3])}"
 
 

@@ -37,7 +37,12 @@ def inspect(
         from golfreg.plots.file import check_format
 
         check_format(plot)
-    facts, warning = describe(read_container(artifact), alone)
+    container = read_container(artifact)
+    if alone:
+        with out.console(stderr=True).status("coding each row group by itself"):
+            facts, warning = describe(container, alone)
+    else:
+        facts, warning = describe(container)
     if warning:
         out.warn(warning)
     if as_json:

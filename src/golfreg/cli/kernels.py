@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from golfreg.api.errors import ConfigError, EnvironmentFault, PluginError, nearest
+from golfreg.cli import complete
 from golfreg.cli.out import Out, plain
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ def _group() -> None:
 
 @app.command()
 def inspect(
-    op: Annotated[str, typer.Argument(help="Name of an op: `golfreg plugins list --kind op`.")],
+    op: Annotated[
+        str,
+        typer.Argument(
+            help="Name of an op: `golfreg plugins list --kind op`.", autocompletion=complete.components("op")
+        ),
+    ],
     arch: Annotated[
         str, typer.Option("--arch", help="GPU architecture, such as sm_90 (H100) or sm_80 (A100).")
     ] = "sm_90",

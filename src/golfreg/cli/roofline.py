@@ -21,6 +21,9 @@ def roofline(document: dict[str, Any]) -> Plot:
         raise AnswerIsNo("there is nothing to draw: no kernel is right, timed, and of an op that counts its work")
     bandwidth = document["machine"]["copy_bytes_per_second"]
     peak = document["machine"]["product_operations_per_second"]
+    unit = 1e12 if peak > 1e12 else 1e9
+    points = [(name, across, speed / unit, forward) for name, across, speed, forward in points]
+    bandwidth, peak = bandwidth / unit, peak / unit
 
     def draw(sheet: Sheet) -> None:
         axes, palette = sheet.axes, sheet.palette
@@ -44,15 +47,18 @@ def roofline(document: dict[str, Any]) -> Plot:
         axes.set_xlim(low, high)
         axes.set_ylim(min(min(p[2] for p in points), low * bandwidth) / 3, peak * 3)
         axes.set_xlabel("operations a byte", color=palette.muted)
+        axes.tick_params(which="minor", length=0)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:,g}")
+            axis.set_minor_formatter(lambda value, _: "")
         axes.grid(axis="both", which="major", color=palette.grid, linewidth=0.8)
         legend = axes.legend(loc="lower right", fontsize=10, frameon=False, labelcolor=palette.ink)
         legend.set_zorder(4)
 
     device = document["machine"]["device"]
-    label = f"Roofline of {len(points)} timings on {device}"
     return Plot(
-        "roofline", label, draw, SIZE, Margins(left=64),
-        f"operations a second on {device}; filled: forward, hollow: with gradients",
+        "roofline", f"Roofline of {len(points)} timings on {device}", draw, SIZE, Margins(left=64),
+        f"{'TFLOP/s' if unit == 1e12 else 'GFLOP/s'} on {device}; filled: forward, hollow: with gradients",
     )  # fmt: skip
 
 

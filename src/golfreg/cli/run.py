@@ -89,9 +89,11 @@ def run(
     from golfreg.cli.show_plan import show_plan
     from golfreg.config.load import load_spec
     from golfreg.config.torchrun import is_extra, under_torchrun
+    from golfreg.runner.launch import keep_compiled
 
     if is_extra(os.environ):
         return
+    keep_compiled()
     out = Out(as_json)
     flags = {
         key: (flag, value)

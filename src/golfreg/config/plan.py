@@ -38,6 +38,11 @@ class Chosen:
         module, _, attribute = self.target.partition(":")
         return getattr(importlib.import_module(module), attribute)
 
+    def targets(self) -> set[str]:
+        """Its own target and those that its settings name, as a codec that chooses among others has."""
+        named = self.config.get("codecs", ())
+        return {self.target, *(str(name) for name in (named if isinstance(named, list | tuple) else [named]))}
+
     def make_config(self) -> Any:
         """The target's ``Config`` with this component's values; lists become tuples."""
         return self.load().Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in self.config.items()})

@@ -49,10 +49,15 @@ def measure(request: Request) -> dict[str, Any]:
         return result | {"refusal": str(refusal)}
     began = time.perf_counter()
     call = torch.compile(kernel.call, fullgraph=True, dynamic=False) if request.compiled else kernel.call
-    first, resources = _first_call(call, inputs, gradients, request.device)
-    result |= {"first_call_seconds": time.perf_counter() - began, "peak_bytes": first, "resources": resources}
+    try:
+        first, resources = _first_call(call, inputs, gradients, request.device)
+        result |= {"first_call_seconds": time.perf_counter() - began, "peak_bytes": first, "resources": resources}
+    except torch.cuda.OutOfMemoryError:
+        # It may be right all the same, at the sizes where errors are taken.
+        result["untimed"] = f"the device's memory does not hold {_named(request.sizes)}"
+        torch.cuda.empty_cache()
     result |= _errors(op, kernel, call, request, dtype)
-    if not result["right"]:
+    if not result["right"] or "untimed" in result:
         return result
     with torch.no_grad():
         result["forward"] = dataclasses.asdict(timed(lambda: call(**inputs), request.device, request.seconds))
@@ -60,6 +65,10 @@ def measure(request: Request) -> dict[str, Any]:
         both = functools.partial(_both, call, *_prepared(call, inputs, gradients))
         result["both"] = dataclasses.asdict(timed(both, request.device, request.seconds))
     return result
+
+
+def _named(sizes: Mapping[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in sizes.items()) or "the largest case"
 
 
 def _errors(op: Any, kernel: Any, call: Any, request: Request, dtype: torch.dtype) -> dict[str, Any]:

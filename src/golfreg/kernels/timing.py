@@ -41,6 +41,8 @@ class Machine:
 
 def timed(call: Callable[[], object], device: str, seconds: float) -> Times:
     """Call until about ``seconds`` have passed; at least ``LEAST_CALLS`` times, after a few that do not count."""
+    call()  # May compile, which says nothing of how many calls fit.
+    _wait(device)
     began = time.perf_counter()
     for _ in range(WARM_CALLS):
         call()

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from golfreg.pack.closure import collect, counted_by_stages
 from golfreg.pack.container import Container, read_container, write_container
 from golfreg.pack.encode import encode
 from golfreg.pack.modules import counted_modules
+from golfreg.pack.narrow import settled
 from golfreg.pack.sections import load_sections
 
 ARTIFACT_FILE = "artifact.golfreg"
@@ -31,6 +32,7 @@ SCRIPT_MODULES = ("golfreg.runner.script_data", "golfreg.pack.encode")
 LAUNCHERS = frozenset({
     "golfreg.runner.worker", "golfreg.pack.stage", "golfreg.pack.closure", "golfreg.pack.modules",
     "golfreg.pack.discover", "golfreg.pack.estimate", "golfreg.pack.script", "golfreg.pack.script_settings",
+    "golfreg.pack.narrow",
 })  # fmt: skip
 """What golfreg's own stages load to start each other and to find the code; a script has its own way."""
 _PROVISIONAL_FILE = ".provisional.golfreg"
@@ -40,14 +42,20 @@ _DISCOVER_SECONDS = 900
 
 def run(job: Job) -> dict[str, Any]:
     """Code the sections, find the code that counts, write the artifact. AnswerIsNo if it is over the cap."""
-    plan, directory = job.plan, job.run_dir
+    directory = job.run_dir
+    job.tell("progress", done=0, total=3, text=f"coding with {job.plan.codec.name}")
+    job = dataclasses.replace(
+        job, plan=dataclasses.replace(job.plan, codec=settled(job.plan.codec, directory / "sections.bin"))
+    )
+    plan = job.plan
     header, sections = load_sections(directory / "sections.bin")
     header = dataclasses.replace(header, codec=plan.codec)
     layouts = [s.layout for s in sections]
-    job.tell("progress", done=0, total=3, text=f"coding {len(sections)} sections with {plan.codec.name}")
+    before = set(counted_modules())
     streams = encode(plan, sections)
+    encoding = set(counted_modules()) - before
     job.tell("progress", done=1, total=3, text="finding the code that counts")
-    code = counted_code(job, write_container(header, layouts, streams, b""))
+    code = counted_code(job, write_container(header, layouts, streams, b""), encoding)
     job.tell("progress", done=2, total=3, text="packing the code")
     data = write_container(header, layouts, streams, code)
     report = size_report(read_container(data), plan.limits.cap_bytes, [s.data for s in sections])
@@ -67,8 +75,11 @@ def run(job: Job) -> dict[str, Any]:
     return {"artifact": ARTIFACT_FILE, **report}
 
 
-def counted_code(job: Job, artifact: bytes) -> dict[str, str] | bytes:
-    """The code that counts, in the form that the ruleset counts it in. ``artifact``: the same without code."""
+def counted_code(job: Job, artifact: bytes, encoding: Set[str] = frozenset()) -> dict[str, str] | bytes:
+    """The code that counts, in the form that the ruleset counts it in. ``artifact``: the same without code.
+
+    ``encoding``: modules that coding the sections loaded; a script, which codes its own, needs them too.
+    """
     plan, stages = job.plan, counted_by_stages(job.run_dir)
     if plan.limits.code == "closure":
         modules = discover(job.run_dir, artifact, plan.device, plan.dtype, [EVALUATOR])
@@ -79,7 +90,7 @@ def counted_code(job: Job, artifact: bytes) -> dict[str, str] | bytes:
     from golfreg.pack.script_settings import script_settings
 
     modules = discover(job.run_dir, artifact, plan.device, plan.dtype, [EVALUATOR, MAIN, *SCRIPT_MODULES])
-    code = collect({*modules, *stages} - LAUNCHERS)
+    code = collect({*modules, *stages, *encoding} - LAUNCHERS)
     return packed_script(plain_script(code, script_settings(plan, noted_estimate(job.run_dir))))
 
 

@@ -101,6 +101,9 @@ def descriptor_faults(item: object, expected: type[Component]) -> Fault | None:
     summary: object = item.summary
     if not isinstance(summary, str):
         return f"yielded {label} with the summary {_short(summary)}", "a summary is one line of text"
+    install: object = item.install
+    if not isinstance(install, str):
+        return f"yielded {label} with install = {_short(install)}", "install is a command, as text"
     for field in ("requires", "programs", "ops"):
         value = getattr(item, field, ())
         if not isinstance(value, tuple) or not all(isinstance(v, str) and v for v in value):
@@ -122,6 +125,12 @@ def descriptor_faults(item: object, expected: type[Component]) -> Fault | None:
 def missing_modules(names: Iterable[str]) -> tuple[str, ...]:
     """Those of the modules that are not installed. Nothing is imported, not even a parent package."""
     return tuple(name for name in names if not _is_installed(name))
+
+
+def install_command(descriptor: Component, missing: Iterable[str]) -> str:
+    """What installs the missing modules: as the descriptor says, else the packages of their names."""
+    names = dict.fromkeys(name.partition(".")[0] for name in missing)
+    return descriptor.install or f"pip install {' '.join(names)}"
 
 
 def missing_programs(names: Iterable[str]) -> tuple[str, ...]:

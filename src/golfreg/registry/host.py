@@ -23,6 +23,7 @@ from golfreg.registry.check import (
     descriptor_faults,
     hook_fault,
     import_hint,
+    install_command,
     missing_modules,
     missing_programs,
     whole,
@@ -159,7 +160,7 @@ class Host:
                         provider,
                         "requires",
                         f"the library {names} is not installed",
-                        f"pip install {' '.join(name.partition('.')[0] for name in registered.missing)}",
+                        install_command(item, registered.missing),
                         registered.label,
                     )
                 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from golfreg.api import KINDS, ConfigError, PluginError, UnknownComponentError
 from golfreg.api.errors import nearest
-from golfreg.registry.check import missing_modules, missing_programs, whole
+from golfreg.registry.check import install_command, missing_modules, missing_programs, whole
 from golfreg.registry.discover import normalized
 from golfreg.registry.host import DISABLE_VARIABLE, Host, get_host
 from golfreg.registry.records import Failure, Registered
@@ -58,7 +58,7 @@ def load(registered: Registered) -> Any:
     if missing := missing_modules(registered.descriptor.requires):
         raise PluginError(
             f"{what} needs {_listed(missing)}, which is not installed",
-            hint=f"pip install {' '.join(dict.fromkeys(name.partition('.')[0] for name in missing))}",
+            hint=install_command(registered.descriptor, missing),
         )
     if absent := missing_programs(registered.descriptor.programs):
         raise PluginError(

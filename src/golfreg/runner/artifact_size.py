@@ -19,7 +19,7 @@ from golfreg.api.errors import GolfregError
 from golfreg.api.values import Budget, Role, Section
 from golfreg.config.plan import Plan
 
-SAMPLE_ELEMENTS = 1 << 17
+SAMPLE_ELEMENTS = 70_000
 """Of one tensor. Above what quantizers leave as floating-point numbers."""
 GROUP_ROWS = 16
 """Rows of a row group that are sampled at least."""

@@ -14,7 +14,8 @@ from golfreg.runner.worker import STAGES, UNCOUNTED
 
 
 def predicted_code_bytes(plan: Plan) -> int:
-    """The compressed sources of all that the stages and the run's components import at their modules' top level.
+    """The sources of all that the stages and the run's components import at their modules' top level, as the ruleset
+    counts them: compressed, or in a script that unpacks itself.
 
     Imports inside functions are not followed, so what is loaded only when it is needed is missing. PluginError for
     a component whose source cannot be counted.
@@ -22,11 +23,13 @@ def predicted_code_bytes(plan: Plan) -> int:
     chosen: list[Chosen] = [plan.architecture, *plan.mixers.values(), plan.quantizer, plan.codec, *plan.ops.values()]
     chosen += plan.kernels.values()
     first = [module for stage, module in STAGES.items() if stage not in UNCOUNTED and _has(plan, stage)]
-    return len(
-        archive.compress_text(
-            archive.encode_archive(collect(closure([*first, *(c.target.partition(":")[0] for c in chosen)])))
-        )
-    )
+    code = collect(closure([*first, *(c.target.partition(":")[0] for c in chosen)]))
+    if plan.limits.code == "packed":
+        from golfreg.pack.script import MAIN, packed_script, plain_script
+        from golfreg.pack.script_settings import script_settings
+
+        return len(packed_script(plain_script(code | collect([MAIN]), script_settings(plan, None))))
+    return len(archive.compress_text(archive.encode_archive(code)))
 
 
 def _has(plan: Plan, stage: str) -> bool:

@@ -47,16 +47,9 @@ def sections_of(path: Path, bits: int | None, clip_std: float, embedding_clip_st
 def _of_artifact(container: Container) -> list[Section]:
     """By the installed codec that the artifact names; code in the artifact is not run."""
     from golfreg.pack.sections import decoded
-    from golfreg.registry.host import get_host
-    from golfreg.registry.resolve import load
-    from golfreg.registry.settings import make_config
+    from golfreg.sizes.artifact import installed_codec
 
-    used = container.header.codec
-    component = next((c for c in get_host().named("codec", used.name) if c.target == used.target), None)
-    if component is None:
-        raise ConfigError(f"the artifact was coded with `{used.name}` ({used.target}), which is not installed")
-    target = load(component)
-    config = make_config(target, used.config, f"codec `{used.name}`")
+    target, config = installed_codec(container)
     try:
         arrays = decoded(target, container.streams, container.layouts, config)
     except InputError as error:

@@ -47,7 +47,7 @@ class Worker:
         if threads:
             environment["OMP_NUM_THREADS"] = str(threads)
         for variable, directory in compile_caches().items():
-            environment.setdefault(variable, str(directory))
+            environment.setdefault(variable, directory)
         if wait:
             environment["GOLFREG_WAIT_FOR_GO"] = "1"
         self.process = subprocess.Popen(
@@ -116,10 +116,16 @@ class Worker:
         self._log.close()
 
 
-def compile_caches() -> dict[str, Path]:
+def compile_caches() -> dict[str, str]:
     """Environment variables that keep what torch and Triton compiled for the next run, and where golfreg does."""
     root = cache_root() / "compiled"
-    return {"TORCHINDUCTOR_CACHE_DIR": root / "inductor", "TRITON_CACHE_DIR": root / "triton"}
+    return {"TORCHINDUCTOR_CACHE_DIR": str(root / "inductor"), "TRITON_CACHE_DIR": str(root / "triton")}
+
+
+def keep_compiled() -> None:
+    """Set those of ``compile_caches`` that the user did not. Before torch is imported: it sets one by itself."""
+    for variable, directory in compile_caches().items():
+        os.environ.setdefault(variable, directory)
 
 
 @contextmanager

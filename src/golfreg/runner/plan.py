@@ -21,6 +21,7 @@ from golfreg.data.cache import dataset_dir_for, fetched_state
 from golfreg.data.dataset import open_dataset
 from golfreg.data.tokenizers import ByteTokenizer, read_tokenizer, sentencepiece_size
 from golfreg.kernels.build import build_model, static_arguments
+from golfreg.registry.host import get_host
 from golfreg.registry.records import Registered
 from golfreg.registry.resolve import load, resolve
 from golfreg.registry.settings import config_values, make_config
@@ -184,10 +185,31 @@ def choose(loaded: Loaded, component: Registered, origins: dict[str, str], prefi
             f"choose another {component.kind}; `golfreg bench codecs` compares this one with the others",
         )
     values, where = component_settings(loaded, component, flat=flat)
+    if component.kind == "codec" and hasattr(load(component), "narrowed"):
+        values = {**values, "codecs": codec_targets(values.get("codecs"), component)}
     config = make_config(load(component), values, f"{component.kind} `{component.name}`")
     for f in fields(config):
         origins[prefix + f.name] = where.get(f.name, "default")
     return replace(plain_choice(component), config=config_values(config))
+
+
+def codec_targets(names: Any, chooser: Registered) -> Any:
+    """The targets of codecs by name; of all others that are installed and run no program if there are no names."""
+    if names is None:
+        usable = [c for c in get_host().of_kind("codec") if c.target != chooser.target and not c.descriptor.programs]
+        return [c.target for c in usable if not c.missing and c.name != "none"]
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        return names
+    found = [resolve("codec", name) for name in names]
+    for component in found:
+        if component.descriptor.programs or component.target == chooser.target:
+            raise ConfigError(
+                f"{chooser.label} cannot choose {component.label}: a submission runs no program while it is scored"
+                if component.descriptor.programs
+                else f"{chooser.label} cannot choose itself",
+                "leave it out of `codec.codecs`",
+            )
+    return [component.target for component in found]
 
 
 def resolve_device(device: str, dtype: str) -> tuple[str, str]:

@@ -88,6 +88,8 @@ def installed_codec(container: Container) -> tuple[Any, Any]:
     component = next((c for c in get_host().named("codec", used.name) if c.target == used.target), None)
     if component is None:
         raise ConfigError(f"codec `{used.name}` ({used.target}) is not installed")
+    if strange := used.targets() - {c.target for c in get_host().of_kind("codec")}:
+        raise ConfigError(f"codec `{used.name}` uses `{min(strange)}`, which is not installed")
     target = load(component)
     return target, make_config(target, used.config, f"codec `{used.name}`")
 

@@ -71,25 +71,30 @@ def _batches(plan: Plan) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
 
 @torch.no_grad()
 def _hooked(model: nn.Module, gradients: Gradients, trunk: list[str], batches: list[Tensor]) -> dict[str, Tensor]:
-    """Mean of x x^T by forward hooks on the modules, through the compiled call."""
-    sums: dict[str, Tensor] = {}
-    tokens: dict[str, int] = {}
+    """Mean of x x^T by forward hooks on the modules, through the compiled call; those that no hook was called for lack.
 
-    def hook(name: str) -> Any:
+    The sums are made beforehand and added to in place: a hook that changes a dictionary is compiled anew
+    each time that it is called.
+    """
+    modules = {f"{path}.weight": module for path, module in model.named_modules() if isinstance(module, nn.Linear)}
+    sums_CC: dict[str, Tensor] = {}
+
+    def adding(total_CC: Tensor) -> Any:
         def add(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
             x_NC = arguments[0].detach().flatten(0, -2).float()
-            sums[name] = sums.get(name, 0) + x_NC.T @ x_NC
-            tokens[name] = tokens.get(name, 0) + len(x_NC)
+            total_CC.addmm_(x_NC.T, x_NC)
 
         return add
 
-    modules = {f"{path}.weight": module for path, module in model.named_modules() if isinstance(module, nn.Linear)}
     for name in trunk:
         if name in modules:
-            modules[name].register_forward_pre_hook(hook(name))
+            weight = modules[name].weight
+            sums_CC[name] = torch.zeros(weight.size(1), weight.size(1), device=weight.device)
+            modules[name].register_forward_pre_hook(adding(sums_CC[name]))
     for tokens_BT in batches:
         gradients.features(tokens_BT)
-    return {name: total / tokens[name] for name, total in sums.items()}
+    tokens = sum(tokens_BT.numel() for tokens_BT in batches)
+    return {name: total_CC / tokens for name, total_CC in sums_CC.items() if bool(total_CC.any())}
 
 
 if __name__ == "__main__":

@@ -246,7 +246,24 @@ def _penalties(page: Report, numbers: Numbers, results: dict[str, Any]) -> None:
         "Bits a parameter of in_proj over those of attention's matrices; 1 is no penalty. With a shared scale all rows "
         "of a matrix have one scale, so that row groups of different size meet in one alphabet.",
         table(("codec", *heads), rows),
+        f"Bits a parameter in each model, int{numbers.config.bits[0]}, a scale a row:",
+        _models_table(numbers, numbers.config.bits[0]),
     )
+
+
+def _models_table(numbers: Numbers, bits: int) -> str:
+    first = numbers.coders[0]
+    rows = []
+    for checkpoint in (*numbers.hybrids, *numbers.others):
+        found = numbers.of(checkpoint, bits, ROWS, first) or {}
+        cells = [
+            f"{8 * found[key][field] / found[key]['parameters']:.3f}" if key in found else ""
+            for key in (IN_PROJ, QKVO)
+            for field in ("bytes", "ideal_bytes")
+        ]
+        rows.append((checkpoint.name, *cells))
+    heads = [f"{what}, {how}" for what in (IN_PROJ, QKVO) for how in (first.label, "ideal")]
+    return table(("checkpoint", *heads), rows)
 
 
 def _penalty_in(numbers: Numbers, bits: int, mode: str, coder: Coder, checkpoint: Checkpoint) -> float | None:

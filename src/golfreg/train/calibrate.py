@@ -28,6 +28,7 @@ from golfreg.config.job import Job
 from golfreg.data.dataset import open_dataset
 from golfreg.data.loader import Loader
 from golfreg.train.files import load_weights, write_tensors
+from golfreg.train.schedule import micro_batch
 from golfreg.train.stage import build, loader_seed, prepare_process
 
 _CASTS = frozenset({"to", "type", "type_as", "float", "bfloat16", "half", "contiguous"})
@@ -50,7 +51,7 @@ def run(job: Job) -> dict[str, Any]:
     model = build(plan, dataset).eval()
     roles = plan.architecture.load().roles(model)
     window = settings.sequence_length
-    batch = max(window, (settings.micro_batch_tokens or settings.batch_tokens) // window * window)
+    batch = max(window, micro_batch(settings, settings.batch_tokens)[1] // window * window)
     source = settings.calibration_source
     if source == "train":
         count = max(1, min(settings.calibration_tokens, dataset.train_tokens) // batch)

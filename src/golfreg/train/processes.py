@@ -62,6 +62,11 @@ class Processes(Group):
         self.size, self.rank, self.device, self.resume_hint = size, given_rank(), device, resume_hint
         self.others: list[subprocess.Popen[bytes]] = []
         self._closing = False
+        if device == "cuda" and torch.cuda.device_count() < size:
+            raise EnvironmentFault(
+                f"training was planned on {size} GPUs and torch finds {torch.cuda.device_count()}",
+                hint="go on where the GPUs are; a new run takes any number with `--nproc`",
+            )
         if self.rank:
             _end_with_parent()
             self.directory = Path(os.environ[VARIABLE].partition("/")[2])
@@ -71,7 +76,7 @@ class Processes(Group):
             self.directory = Path(tempfile.mkdtemp(prefix="golfreg-ranks-"))
             self.others = [self._start(rank) for rank in range(1, size)]
             threading.Thread(target=self._watch, name="watch", daemon=True).start()
-        if device == "cuda" and torch.cuda.is_available():
+        if device == "cuda":
             torch.cuda.set_device(self.rank)
 
     def _start(self, rank: int) -> subprocess.Popen[bytes]:

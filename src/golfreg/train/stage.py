@@ -65,8 +65,6 @@ def run(job: Job) -> dict[str, Any]:
 def prepare(plan: Plan, group: Group) -> tuple[Steps, Throughput]:
     """All that training needs, in the state of its beginning."""
     settings = plan.spec.train
-    import torch.fx.experimental.symbolic_shapes  # noqa: F401  # backward() does, on the clock if it is not here
-
     check_shapes(settings)
     window = settings.sequence_length
     dataset = open_dataset(plan.dataset_dir)

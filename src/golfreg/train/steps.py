@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.fx.experimental.symbolic_shapes  # backward() imports it if it is not here, half a second on the clock
 from torch import Tensor
 
 from golfreg.train.files import read_tensors

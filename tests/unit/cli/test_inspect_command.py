@@ -102,6 +102,8 @@ def test_the_table_shows_text_of_files_as_text(tmp_path):
         dataclasses.replace(LZMA, config={"dict_size": 1 << 40}),
         dataclasses.replace(LZMA, config={"unknown": 1}),
         dataclasses.replace(LZMA, target="golfreg.builtin.codecs.standard:zlib_codec"),
+        # Of a codec that chooses among others all must be installed.
+        Chosen("codec", "auto", "golfreg.builtin.codecs.auto:auto", "", "", "", {"codecs": ["evil_module:run"]}),
     ],
 )
 def test_a_codec_that_is_not_built_in_or_does_not_fit_is_not_run(tmp_path, codec):

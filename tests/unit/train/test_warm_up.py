@@ -7,6 +7,7 @@ compiler that makes no code.
 from __future__ import annotations
 
 import math
+import os
 from functools import partial
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def read(position: int, tokens: int) -> tuple[np.ndarray, np.ndarray]:
 
 def make_steps(device: str, compiled: bool) -> Steps:
     torch.manual_seed(0)
-    config = hybrid.Config(n_layers=2, d_model=64)
+    config = hybrid.Config(n_layers=1, d_model=64)
     mixers = {"attention": (attention, attention.Config(n_heads=2, n_kv_heads=1))}
     dtype = "bfloat16" if device == "cuda" else "float32"
     model = hybrid.build(config, BuildContext(VOCABULARY, WINDOW, BOS, mixers, {}, dtype)).to(device)
@@ -91,9 +92,12 @@ def test_a_step_never_waits_for_the_device() -> None:
     assert steps.state.step == SETTINGS.steps
 
 
-def test_the_compile_cache_lies_with_golfregs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from golfreg.runner.launch import compile_caches
+def test_what_is_compiled_is_kept_in_golfregs_cache_unless_the_user_says_where(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from golfreg.runner.launch import keep_compiled
 
-    monkeypatch.setenv("GOLFREG_CACHE", str(tmp_path))
-    assert set(compile_caches()) == {"TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"}
-    assert all(path.is_relative_to(tmp_path) for path in compile_caches().values())
+    monkeypatch.setattr(os, "environ", {"GOLFREG_CACHE": str(tmp_path), "TRITON_CACHE_DIR": "mine"})
+    keep_compiled()
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "compiled" / "inductor")
+    assert os.environ["TRITON_CACHE_DIR"] == "mine"

@@ -212,6 +212,11 @@ def normalized(x: torch.Tensor) -> torch.Tensor:
     return F.rms_norm(x, (x.shape[-1],))
 
 
+def normalized_by(kernel: Callable[..., torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """``normalized``, computed by a kernel of the op ``rms_norm``."""
+    return kernel(x, eps=torch.finfo(x.dtype).eps)
+
+
 def scaled(scale: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:
     return x if scale is None else scale.to(x.dtype) * x
 
@@ -244,7 +249,7 @@ class Hybrid(nn.Module):
         """What has a kernel is computed by it, the rest in plain code."""
         blocks = [cast(Block, block) for block in self.blocks]
         if norm := kernels.get("rms_norm"):
-            self.normalized = partial(norm, eps=0.0)
+            self.normalized = partial(normalized_by, norm)
             for block in blocks:
                 block.normalized = self.normalized
         if activation := kernels.get("mlp_activation"):

@@ -111,9 +111,14 @@ def _modelled(numbers: Numbers, shapes: Sequence[tuple[int, int]], zeros: Sequen
     lanes = 1 << numbers.number(MOST_LANES_LOG2)
     auxiliary = np.zeros((AUXILIARY_TABLES, 256), np.uint8)
     for grade_S in auxiliary:
-        first, count = numbers.byte(), numbers.byte() + 1
-        for symbol in range(first, min(first + count, 256)):
-            grade_S[symbol] = numbers.byte()
+        symbol, last = numbers.byte(), numbers.byte()
+        while symbol <= last:
+            grade = numbers.byte()
+            if grade:
+                grade_S[symbol] = grade
+                symbol += 1
+            else:
+                symbol += numbers.byte() + 1
     sizes = [numbers.number(most_tables) for _ in range(numbers.number(most_tables))]
     starts = np.cumsum([0, *sizes])
     filled = [shape for shape in shapes if shape[0] * shape[1]]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from golfreg.api.codec import little_endian_bytes
+from golfreg.api.errors import InputError
 from golfreg.api.values import ITEM_BYTES, CostTable, Section, Stream
 from golfreg.builtin.codecs.golf import (
     BLOCK,
@@ -140,13 +141,14 @@ def coded(found: Fit, split: Sequence[tuple[np.ndarray | None, list[Matrix]]]) -
     side_symbols += [b"".join(w.tobytes() for w in weights), b"".join(f.tobytes() for f in flags)]
     side_counts = [np.bincount(np.frombuffer(s, np.uint8), minlength=256)[None] for s in side_symbols]
     auxiliary = np.concatenate([grades_of(counts) for counts in side_counts])
+    for table, counts in zip(auxiliary, side_counts, strict=True):
+        table[(counts[0] == 0) & counts.any()] = 0
     # A lane takes 28 bits: about one 2000th of the stream, more only of small ones, which would decode slowly.
     lanes = min(max(n_codes / 16384, n_codes**0.5 / 16, 1), 512)
     lanes_log2 = round(np.log2(lanes))
     head = bytearray(number(lanes_log2))
     for table in auxiliary:
-        (used,) = table.nonzero()
-        head += bytes([used[0], used[-1] - used[0]]) + table[used[0] : used[-1] + 1].tobytes()
+        head += listed(table)
     head += number(len(found.sets)) + b"".join(number(len(counts)) for _, _, counts in found.sets)
     head += number(len(deltas)) + number(fold) + plans
 
@@ -166,6 +168,17 @@ def coded(found: Fit, split: Sequence[tuple[np.ndarray | None, list[Matrix]]]) -
         symbols = m.symbols_RC.reshape(-1)
         batches += [(table[i : i + size], symbols[i : i + size], main) for i in range(0, len(symbols), size)]
     return bytes(head) + rans(batches, 1 << lanes_log2)
+
+
+def listed(grade_S: np.ndarray) -> bytes:
+    """An auxiliary table: its first and last symbol, then grades; 0 and one less than their number for unused ones."""
+    used = np.flatnonzero(grade_S).tolist()
+    found = bytearray([used[0], used[-1]])
+    for before, symbol in zip([used[0] - 1, *used], used, strict=False):
+        if symbol > before + 1:
+            found += bytes([0, symbol - before - 2])
+        found.append(int(grade_S[symbol]))
+    return bytes(found)
 
 
 def rans(batches: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], lanes: int) -> bytes:
@@ -230,7 +243,7 @@ def tables_of(found: Fit, fold: int) -> tuple[np.ndarray, np.ndarray]:
     """
     deltas: list[int] = []
     rows: list[np.ndarray] = []
-    before = [0] * 256
+    before = [127] * 256
     first = count = 0
     for _, spans, counts_TS in found.sets:
         for span, given_S in zip(spans, counts_TS, strict=True):
@@ -238,7 +251,7 @@ def tables_of(found: Fit, fold: int) -> tuple[np.ndarray, np.ndarray]:
             best = grades_of(counts_S[None])[0]
             used = np.flatnonzero(best)
             now_first, now_count = int(used[0]), int(used[-1] - used[0])
-            deltas += [span - 1, (now_first - first) & 255, (now_count - count) & 255]
+            deltas += [span - 1 + 128 & 255, now_first - first + 128 & 255, now_count - count + 128 & 255]
             first, count, error = now_first, now_count, 0
             # A grade that is off by d costs count * (d * ln 2 / 8) ** 2 / 2 / ln 2 bits.
             reach_S = np.sqrt(_FREE_BITS * 2 * 64 / np.log(2) / np.maximum(counts_S, 0.3)).astype(np.int64)
@@ -246,7 +259,7 @@ def tables_of(found: Fit, fold: int) -> tuple[np.ndarray, np.ndarray]:
             for symbol in range(first, first + count + 1):
                 expected, wanted, reach = before[symbol] + error, int(best[symbol]), int(reach_S[symbol])
                 now[symbol] = min(max(expected, wanted - reach, 1), wanted + reach, 127)
-                deltas.append((now[symbol] - expected) & 255)
+                deltas.append(now[symbol] - expected + 128 & 255)
                 error = now[symbol] - before[symbol]
             rows.append(np.array(now, np.uint8))
             before = [now[min(max(symbol, first), first + count)] for symbol in range(256)]
@@ -279,11 +292,14 @@ def _lzma(data: bytes) -> bytes:
 
 def cost_table(section: Section) -> CostTable:
     """What each code of a section would cost, its classes and tables fitted to this section alone."""
+    y = section.layout
+    if y.alphabet is None or n_planes(y) > 1:
+        raise InputError(f"the {y.part} of `{y.tensor}` have no cost table", "only codes of 8 bits have one")
     (m,) = planes(section)
-    found = fit([m] if m.symbols_RC.size else [], most_tables_for(section.layout.count))
-    if not found.sets or section.layout.alphabet is None:
-        return CostTable(np.zeros(m.symbols_RC.shape, np.uint8), np.zeros((1, 1), np.float32), 0)
-    low, high = section.layout.alphabet
+    low, high = y.alphabet
+    if not m.symbols_RC.size:
+        return CostTable(np.zeros(m.symbols_RC.shape, np.uint8), np.zeros((1, high - low + 1), np.float32), low)
+    found = fit([m], most_tables_for(y.count))
     _, _, grades = best_tables(found)
     # A symbol that no code has yet would take a grade of its own: it costs what the rarest that a table can have does.
     bits = PRECISION - np.log2(np.maximum(frequencies(grades)[:, : high - low + 1], 1))

@@ -86,18 +86,38 @@ def fit(matrices: Sequence[Matrix], most_tables: int) -> Fit:
     members = {kind: [m for m in matrices if m.kind == kind] for kind in kinds}
     for kind in kinds:
         _choose_classes(members[kind])
-    counts = [m.counts() for m in matrices]
     price = 1.0 if all(m.modelled for m in matrices) else 2.5
-    while True:
-        groups = _merged(counts, price)
-        sets = [_tables(_total([counts[i] for i in chosen]), price) for chosen in groups]
-        if sum(len(spans) for _, spans, _ in sets) <= most_tables:
-            break
+    found = _shared(matrices, price)
+    idle = [m for m in matrices if not _pays(found, m, price)]
+    for m in idle:
+        m.column_C = m.row_R = None
+        m.offset = MOST_CLASSES // 2
+    if idle:
+        found = _shared(matrices, price)
+    while sum(len(spans) for _, spans, _ in found.sets) > most_tables:
         price *= 4
+        found = _shared(matrices, price)
+    return found
+
+
+def _shared(matrices: Sequence[Matrix], price: float) -> Fit:
+    """Which matrices share tables, and which classes."""
+    counts = [m.counts() for m in matrices]
+    groups = _merged(counts, price)
     for number, chosen in enumerate(groups):
         for i in chosen:
             matrices[i].group = number
-    return Fit(list(matrices), sets)
+    return Fit(list(matrices), [_tables(_total([counts[i] for i in chosen]), price) for chosen in groups])
+
+
+def _pays(found: Fit, m: Matrix, price: float) -> bool:
+    """Whether the classes of a matrix, with its part of the tables that are for them, take less than one table."""
+    if m.column_C is None and m.row_R is None:
+        return True
+    counts_TS = found.sets[m.group][2]
+    tables = price * (_TABLE_BITS * len(counts_TS) + _GRADE_BITS * float((counts_TS > 0).sum()))
+    share = m.symbols_RC.size / float(counts_TS.sum())
+    return found.bits(m) + share * tables < _cost(np.bincount(m.symbols_RC.reshape(-1), minlength=256)[None], price)
 
 
 def _total(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -125,23 +125,23 @@ def read_grades(deltas: Sequence[int], n_tables: int) -> tuple[list[int], np.nda
 
     A table: its classes less 1; its first symbol and number of symbols less 1, as what differs from the table
     before; then for each symbol what its grade differs from that of the table before plus what the symbol
-    before differed. Modulo 256. A table goes on beyond its ends with the grades that it has there.
+    before differed. All modulo 256, plus 128. A table goes on beyond its ends with the grades that it has there.
     """
     grades = np.zeros((n_tables, 256), np.uint8)
     spans = []
-    before = [0] * 256
+    before = [127] * 256
     at = first = count = 0
     for table in range(n_tables):
         if at + 3 > len(deltas):
             raise _ended()
-        spans.append(deltas[at] + 1)
-        first, count = (first + deltas[at + 1]) & 255, (count + deltas[at + 2]) & 255
+        spans.append((deltas[at] - 128 & 255) + 1)
+        first, count = (first + deltas[at + 1] - 128) & 255, (count + deltas[at + 2] - 128) & 255
         at += 3
         if first + count > 255 or at + count + 1 > len(deltas):
             raise InputError("the coded stream has a table of more than 256 symbols")
         now, error = [0] * 256, 0
         for symbol in range(first, first + count + 1):
-            now[symbol] = (before[symbol] + error + deltas[at]) & 255
+            now[symbol] = (before[symbol] + error + deltas[at] - 128) & 255
             error = now[symbol] - before[symbol]
             at += 1
         grades[table] = now

@@ -11,12 +11,9 @@ from golfreg.api.values import Case
 
 
 def reference(x_XD: torch.Tensor, weight_D: torch.Tensor | None = None, *, eps: float) -> torch.Tensor:
-    """``x / sqrt(mean(x^2) + eps)``, times the weight if there is one, in the dtype of x; X: any dimensions.
-
-    ``eps`` 0: the smallest difference from 1 of the dtype of x, as torch's own norm has it.
-    """
+    """``x / sqrt(mean(x^2) + eps)``, times the weight if there is one, in the dtype of x; X: any dimensions."""
     weight_D = None if weight_D is None else weight_D.to(x_XD.dtype)
-    return F.rms_norm(x_XD, x_XD.shape[-1:], weight_D, eps or None)
+    return F.rms_norm(x_XD, x_XD.shape[-1:], weight_D, eps)
 
 
 class RmsNorm:

@@ -46,7 +46,6 @@ CASES = (
     _case("weighted_over_blocks_of_positions", weighted=True, batch=1, length=67, width=33),
     _case("wide", length=3, width=1025, weighted=True),
     _case("small_values_beside_a_large_eps", scale=0.01, eps=0.5),
-    _case("default_eps", eps=0.0, length=5),
 )
 
 

@@ -51,11 +51,10 @@ CASES = (
     _case("queries", batch=2, n_heads=3),
     _case("keys", gained=False),
     _case("one_position", length=1),
-    _case("partly_rotated", rope_fraction=0.25, headdim=32, n_heads=1),
+    _case("partly_rotated", rope_fraction=0.25, headdim=32),
     _case("odd_number_of_pairs", rope_fraction=0.8, n_heads=1),
     _case("over_blocks_of_positions", length=35, n_heads=1),
     _case("view_of_a_projection", wide=True, length=9),
-    _case("default_eps", eps=0.0, length=5, headdim=8, n_heads=1),
 )
 
 

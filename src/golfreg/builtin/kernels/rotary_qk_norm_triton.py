@@ -153,7 +153,6 @@ _forward.register_autograd(_autograd, setup_context=_setup_context)
 
 def call(x_BTHE: Tensor, cos_TR: Tensor, sin_TR: Tensor, gain_H: Tensor | None = None, *, eps: float) -> Tensor:
     """The op's signature."""
-    eps = eps or torch.finfo(x_BTHE.dtype).eps
     y: Tensor = torch.ops.golfreg.rotary_qk_norm(x_BTHE, cos_TR, sin_TR, gain_H, eps)
     return y
 

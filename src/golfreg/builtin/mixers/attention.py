@@ -105,8 +105,8 @@ class Attention(nn.Module):
     ) -> Any:
         q_BTHE, k_BTJE, v_BJTE, first_BJTE = self._project(x_BTD, first_BJTE)
         cos, sin = self._angles(x_BTD.shape[1])
-        q_BHTE = self.rotary(q_BTHE, cos, sin, self.q_gain, eps=0.0).transpose(1, 2)
-        k_BJTE = self.rotary(k_BTJE, cos, sin, eps=0.0).transpose(1, 2)
+        q_BHTE = self.rotary(q_BTHE, cos, sin, self.q_gain, eps=torch.finfo(q_BTHE.dtype).eps).transpose(1, 2)
+        k_BJTE = self.rotary(k_BTJE, cos, sin, eps=torch.finfo(k_BTJE.dtype).eps).transpose(1, 2)
         y_BTD = self._attend(x_BTD, q_BHTE, k_BJTE, v_BJTE, documents(starts_BT, self.headdim))
         return (y_BTD, first_BJTE) if self.passes_on else y_BTD
 
@@ -135,7 +135,7 @@ class Attention(nn.Module):
         after = k_BJSE[:, :, first:], v_BJSE[:, :, first:], starts_BS[:, first:], context
         cos, sin = self._angles(k_BJSE.shape[2])
         own = slice(k_BJSE.shape[2] - x_BTD.shape[1], None)
-        q_BHTE = self.rotary(q_BTHE, cos[own], sin[own], self.q_gain, eps=0.0).transpose(1, 2)
+        q_BHTE = self.rotary(q_BTHE, cos[own], sin[own], self.q_gain, eps=torch.finfo(q_BTHE.dtype).eps).transpose(1, 2)
         k_BJSE = rotate(k_BJSE, cos.to(k_BJSE.dtype), sin.to(k_BJSE.dtype))
         y_BTD = self._attend(x_BTD, q_BHTE, k_BJSE, v_BJSE, mask_B1TS)
         return (y_BTD, after, first_BJTE) if self.passes_on else (y_BTD, after)
@@ -185,7 +185,7 @@ def normed_and_rotated(
     x_BTHE: torch.Tensor, cos_TR: torch.Tensor, sin_TR: torch.Tensor, gain_H: torch.Tensor | None = None, *, eps: float
 ) -> torch.Tensor:
     """The op ``rotary_qk_norm`` in plain code: what is used where no kernel was chosen."""
-    x_BTHE = F.rms_norm(x_BTHE, x_BTHE.shape[-1:], eps=eps or None)
+    x_BTHE = F.rms_norm(x_BTHE, x_BTHE.shape[-1:], eps=eps)
     x_BTHE = rotate(x_BTHE, *(a.to(x_BTHE.dtype).unsqueeze(1) for a in (cos_TR, sin_TR)))
     return x_BTHE if gain_H is None else x_BTHE * gain_H.to(x_BTHE.dtype).unsqueeze(-1)
 

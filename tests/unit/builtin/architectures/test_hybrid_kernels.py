@@ -9,7 +9,7 @@ import torch
 
 from golfreg.api.values import BuildContext
 from golfreg.builtin.architectures.hybrid import hybrid
-from golfreg.builtin.kernels import mlp_activation, softcapped_cross_entropy
+from golfreg.builtin.kernels import mlp_activation, rms_norm, softcapped_cross_entropy
 from golfreg.builtin.mixers.attention import attention
 from golfreg.train.loss import Gradients
 
@@ -54,3 +54,15 @@ def test_a_kernel_of_the_loss_gives_the_same_loss_and_gradients(config: dict[str
         loss = gradients(zip(TOKENS.chunk(3), TARGETS.chunk(3), strict=True), TOKENS.numel())
         found.append((loss, {name: p.grad for name, p in model.named_parameters()}))
     torch.testing.assert_close(found[1], found[0])
+
+
+def test_the_kernel_of_the_norm_computes_every_norm_of_the_stream() -> None:
+    asked = []
+
+    def kernel(x: torch.Tensor, *, eps: float) -> torch.Tensor:
+        asked.append(eps)
+        return rms_norm.reference(x, eps=eps)
+
+    plain, fused = (build(kernels)(TOKENS) for kernels in ({}, {"rms_norm": kernel}))
+    torch.testing.assert_close(fused, plain)
+    assert asked == [torch.finfo(torch.float32).eps] * (2 * 2 + 2)

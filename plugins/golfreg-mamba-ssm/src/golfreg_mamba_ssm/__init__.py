@@ -1,0 +1,1 @@
+"""The Triton kernels of mamba-ssm (github.com/state-spaces/mamba) for golfreg."""
