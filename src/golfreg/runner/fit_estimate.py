@@ -2,7 +2,7 @@
 
 Codes are taken to be those of rows of Gaussian or of Laplace weights, each coded at its entropy: trained weights lie
 between the two, as a rule, and a codec that models rows and columns is below both by some percent. Scales and small
-tensors count as they are stored; the code as all that training, packing and scoring may load.
+tensors count as they are stored, the code as ``code_size`` predicts it.
 """
 
 from __future__ import annotations
@@ -11,18 +11,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
-import torch
-
-from golfreg.config.plan import Plan
-from golfreg.data.tokenizers import ByteTokenizer
-from golfreg.kernels.build import build_model
-from golfreg.pack import archive
-from golfreg.pack.closure import collect
 from golfreg.pack.fit import LADDER, TOLERANCE
+from golfreg.runner.code_size import predicted_code_bytes
+from golfreg.runner.plan import Planned
 
-_CODE_PARTS = ("api", "config", "data", "kernels", "pack", "score", "train")
 _RAW_BYTES = {"float32": 4}
 _HEADER_BYTES = 60
 """Of a section, about."""
@@ -71,26 +64,24 @@ class Estimate:
         )
 
 
-def estimate_fit(plan: Plan, vocabulary: tuple[int, int | None] | None) -> Estimate:
-    """``vocabulary``: size and BOS, where known; else that of bytes is taken."""
-    size, bos_id = vocabulary or (ByteTokenizer.vocab_size, None)
-    with torch.device("meta"):
-        model, _ = build_model(
-            plan.architecture, plan.mixers, plan.ops, plan.kernels, vocab_size=size,
-            sequence_length=plan.spec.train.sequence_length, bos_id=bos_id, device="meta", dtype=plan.dtype,
-        )  # fmt: skip
+def estimate_fit(planned: Planned) -> Estimate | None:
+    """None while the vocabulary, and so the model, is not known."""
+    plan = planned.plan
+    if not planned.tensors:
+        return None
     config = plan.quantizer.make_config()
     smallest = getattr(config, "raw_elements", 0)
     codes = scales = raw = sections = 0
-    for weight in model.parameters():
-        if weight.ndim < 2 or weight.numel() <= smallest:
-            raw += weight.numel()
+    for shape, role in planned.tensors.values():
+        count = math.prod(shape)
+        if len(shape) < 2 or count <= smallest:
+            raw += count
             sections += 1
         else:
-            codes += weight.numel()
-            scales += weight.shape[0]
-            sections += 2
-    code_bytes = _code_bytes(plan)
+            codes += count
+            scales += shape[0]
+            sections += 2 * max(len(role.groups), 1)
+    code_bytes = predicted_code_bytes(plan)
     fixed = 2 * scales + _RAW_BYTES.get(getattr(config, "raw_dtype", ""), 2) * raw + code_bytes
     fixed += _HEADER_BYTES * sections
     rungs = []
@@ -122,11 +113,3 @@ def entropy(step: float, highest: int, below: Callable[[float], float]) -> float
 
 def _bytes(codes: int, bits: float, fixed: int) -> int:
     return round(codes * bits / 8) + fixed
-
-
-def _code_bytes(plan: Plan) -> int:
-    package = Path(__file__).parent.parent
-    names = {f"golfreg.{part}.{f.stem}" for part in _CODE_PARTS for f in (package / part).glob("[!_]*.py")}
-    chosen = [plan.architecture, *plan.mixers.values(), *plan.kernels.values(), plan.quantizer, plan.codec]
-    names |= {c.target.partition(":")[0] for c in chosen}
-    return len(archive.compress_text(archive.encode_archive(collect(names))))
