@@ -54,7 +54,8 @@ def main() -> None:
     budget = Budget(1 << 40, lambda sections: 0, "cpu", lambda section: codec.cost_table(section, None))
     print(f"{sum(w.numel() for w in bench.weights.values()):,} parameters, {bench.exact:.4f} bits per byte\n")
     print(
-        "| quantizer | clip_std | golf | brotli | relative error | bits per byte lost | s |\n|---|---|---|---|---|---|---|"
+        "| quantizer | clip_std | golf | brotli | relative error | bits per byte lost | s |\n"
+        "|---|---|---|---|---|---|---|"
     )
     rows: list[dict[str, Any]] = []
     for clip in map(float, options.clips.split(",")):

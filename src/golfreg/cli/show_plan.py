@@ -10,6 +10,7 @@ from golfreg.cli.out import Out
 if TYPE_CHECKING:
     from golfreg.config.load import Loaded
     from golfreg.runner.cost import Cost
+    from golfreg.runner.fit_estimate import Estimate
     from golfreg.runner.plan import Planned
 
 
@@ -17,6 +18,8 @@ def show_plan(
     out: Out, loaded: Loaded, device_name: str | None, usd_per_gpu_hour: float | None, runs: Path | None
 ) -> None:
     """Make the plan and print it."""
+    from dataclasses import asdict
+
     from golfreg.config.plan import plain_values, plan_to_dict
     from golfreg.runner.cost import predict_cost
     from golfreg.runner.plan import make_plan
@@ -27,7 +30,13 @@ def show_plan(
     cap = planned.plan.limits.cap_bytes
     if cost is not None and cost.artifact_bytes is not None and cost.artifact_bytes > cap:
         planned.warnings.append(f"an artifact of {cost.artifact_bytes:,} bytes is over the cap of {cap:,}")
+    estimate = None
+    if planned.plan.spec.fit:
+        from golfreg.runner.fit_estimate import estimate_fit
+
+        estimate = estimate_fit(planned)
     if out.as_json:
+        told = {} if estimate is None else {"fit": {**asdict(estimate), "verdict": estimate.verdict()}}
         out.json(
             {
                 "plan": plan_to_dict(planned.plan),
@@ -36,6 +45,7 @@ def show_plan(
                 "parameters": planned.parameters,
                 "flops_per_token": planned.flops_per_token,
                 "cost": None if cost is None else cost.table(),
+                **told,
                 "warnings": planned.warnings,
             }
         )
@@ -43,8 +53,22 @@ def show_plan(
     _plan_tables(out, planned)
     if cost is not None:
         out.table(("what", "value", "from"), cost_rows(cost), "Cost")
+    if estimate is not None:
+        _fit_table(out, estimate)
+    elif planned.plan.spec.fit:
+        out.line("what would fit is known once the data is tokenized")
     for warning in planned.warnings:
         out.warn(warning)
+
+
+def _fit_table(out: Out, estimate: Estimate) -> None:
+    rows = [
+        (str(r.bits), f"{r.clip_std:g}", *(f"{b:.2f}" for b in r.code_bits), *(f"{n:,}" for n in r.bytes))
+        for r in estimate.rungs
+    ]
+    heads = ("bits", "clip_std", "bits a code, Gaussian", "Laplace", "artifact, Gaussian", "Laplace")
+    out.table(heads, rows, "What would fit: an estimate from shapes")
+    out.line(estimate.verdict())
 
 
 def _plan_tables(out: Out, planned: Planned) -> None:
