@@ -1,0 +1,1 @@
+"""Gated DeltaNet and gated linear attention for golfreg, with the kernels of flash-linear-attention."""

@@ -1,0 +1,73 @@
+"""Registers the mixers, their ops and kernels. Without fla the `fla` kernels are listed as missing; the rest runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from golfreg.api import Architecture, Kernel, Mixer, Op, hookimpl
+
+GOLFREG_API = 1
+
+INSTALL = "pip install 'golfreg-fla[kernels]'"
+
+
+@hookimpl
+def golfreg_architectures() -> Iterator[Architecture]:
+    for name, what in (("gated-deltanet", "Gated DeltaNet"), ("gla", "gated linear attention")):
+        yield Architecture(
+            name=name,
+            summary=f"{what} layers; attention where `attention_layers` says",
+            target="golfreg.builtin.architectures.hybrid:hybrid",
+            defaults={"mixer": name},
+        )
+
+
+@hookimpl
+def golfreg_mixers() -> Iterator[Mixer]:
+    yield Mixer(
+        name="gated-deltanet",
+        summary="Gated DeltaNet: a delta rule with a decay (arXiv 2412.06464)",
+        target="golfreg_fla.gated_deltanet:gated_deltanet",
+        ops=("gated_delta_rule",),
+    )
+    yield Mixer(
+        name="gla",
+        summary="gated linear attention: a decay per key channel (arXiv 2312.06635)",
+        target="golfreg_fla.gla:gla",
+        ops=("gated_linear_attention",),
+    )
+
+
+@hookimpl
+def golfreg_ops() -> Iterator[Op]:
+    yield Op(
+        name="gated_delta_rule",
+        summary="the gated delta rule of heads",
+        target="golfreg_fla.delta_rule:op",
+    )
+    yield Op(
+        name="gated_linear_attention",
+        summary="linear attention of heads with a decay per key channel",
+        target="golfreg_fla.linear_attention:op",
+    )
+
+
+@hookimpl
+def golfreg_kernels() -> Iterator[Kernel]:
+    for op, module in (("gated_delta_rule", "delta_rule"), ("gated_linear_attention", "linear_attention")):
+        yield Kernel(
+            name="reference",
+            op=op,
+            summary="chunked plain PyTorch made of matrix products",
+            target=f"golfreg_fla.{module}:reference_kernel",
+        )
+        yield Kernel(
+            name="fla",
+            op=op,
+            summary="the Triton kernels of flash-linear-attention 0.6.0",
+            target=f"golfreg_fla.kernels:{module}_kernel",
+            requires=("fla", "triton"),
+            install=INSTALL,
+            # Below the reference until it has been compared with it on a GPU: `--kernel fla`.
+            priority=-1,
+        )

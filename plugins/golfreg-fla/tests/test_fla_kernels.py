@@ -1,0 +1,179 @@
+"""What golfreg hands to fla's functions and makes of what they return, on a stand-in that computes the references."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+pytest.importorskip("golfreg_fla", reason="install it: pip install -e plugins/golfreg-fla")
+
+from golfreg.api.errors import EnvironmentFault
+from golfreg.kernels.verify import compare
+from golfreg.registry.host import get_host
+from golfreg.testing.kernel_graphs import expect_one_graph
+from golfreg_fla import delta_rule, kernels, linear_attention
+from golfreg_fla.plugin import INSTALL
+
+OPS = {
+    "delta": (delta_rule, kernels.gated_delta_rule, kernels.delta_rule_kernel),
+    "linear": (linear_attention, kernels.gated_linear_attention, kernels.linear_attention_kernel),
+}
+SHAPES = ("two_and_a_half_chunks", "document_starts", "continued", "continued_with_starts")
+
+
+def with_autograd(function):
+    """Inside a custom op torch records nothing for gradients, in that thread: so in another one."""
+
+    def run(*arguments, **named):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(function, *arguments, **named).result()
+
+    return run
+
+
+def computed(reference, tensors, state, cu_seqlens, **static):
+    """The reference on each sequence of a batch of one; (o, the last states)."""
+    if cu_seqlens is None:
+        return reference(*tensors, None, state, return_state=True, **static)
+    edges = cu_seqlens.tolist()
+    found = [
+        reference(
+            *(x[:, a:b] for x in tensors),
+            None,
+            None if state is None else state[s : s + 1],
+            return_state=True,
+            **static,
+        )
+        for s, (a, b) in enumerate(pairwise(edges))
+    ]
+    return torch.cat([o for o, _ in found], 1), torch.cat([end for _, end in found])
+
+
+@with_autograd
+def differentiated(reference, tensors, state, cu_seqlens, do, dht, **static):
+    leaves = [x.detach().requires_grad_() for x in tensors]
+    before = None if state is None else state.detach().requires_grad_()
+    o, end = computed(reference, leaves, before, cu_seqlens, **static)
+    total = (o * do).sum() + (0 if dht is None else (end * dht).sum())
+    grads = torch.autograd.grad(total, leaves + ([] if before is None else [before]))
+    return grads if before is not None else (*grads, None)
+
+
+def chunk_gated_delta_rule_fwd(
+    q, k, v, g, beta, scale, initial_state, output_final_state, cu_seqlens, chunk_indices, chunk_size
+):
+    assert scale == q.shape[-1] ** -0.5
+    assert chunk_indices == (None if cu_seqlens is None else ("indices", chunk_size))
+    o, end = computed(delta_rule.reference, (q, k, v, g, beta), initial_state, cu_seqlens, chunk_size=chunk_size)
+    return g, o, "A", end if output_final_state else None, initial_state, None
+
+
+def chunk_gated_delta_rule_bwd(
+    q, k, v, g, beta, A, scale, initial_state, do, dht, cu_seqlens, chunk_indices, chunk_size
+):
+    assert A == "A"
+    dq, dk, dv, dg, db, dh = differentiated(
+        delta_rule.reference, (q, k, v, g, beta), initial_state, cu_seqlens, do, dht, chunk_size=chunk_size
+    )
+    return dq, dk, dv, db, dg, dh, None, None
+
+
+def chunk_gla_fwd(
+    q, k, v, g, g_cumsum, scale, initial_state, output_final_state, cu_seqlens, chunk_size, chunk_indices
+):
+    assert g_cumsum is None
+    assert scale == q.shape[-1] ** -0.5
+    assert chunk_size in (16, 32, 64)
+    o, end = computed(linear_attention.reference, (q, k, v, g), initial_state, cu_seqlens)
+    return g, "A", "h", end if output_final_state else None, o
+
+
+def chunk_gla_bwd(q, k, v, g, g_cumsum, scale, initial_state, h, A, do, dht, cu_seqlens, chunk_size, chunk_indices):
+    assert (g, h, A) == (None, None, "A")
+    return differentiated(linear_attention.reference, (q, k, v, g_cumsum), initial_state, cu_seqlens, do, dht)
+
+
+def stand_in(name: str) -> SimpleNamespace:
+    assert name in ("ops.gated_delta_rule.chunk", "ops.gla.chunk", "ops.utils")
+    return SimpleNamespace(**globals(), prepare_chunk_indices=lambda cu_seqlens, chunk: ("indices", chunk))
+
+
+@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_documents_states_and_gradients_survive_the_layout_of_fla(
+    monkeypatch: pytest.MonkeyPatch, name: str, shape: str
+) -> None:
+    monkeypatch.setattr(kernels, "fla", stand_in)
+    module, call, _ = OPS[name]
+    inputs = {**module.make_inputs("cpu", torch.float32, 0, **delta_rule.SHAPES[shape])}
+    if "chunk_size" in inputs:
+        inputs["chunk_size"] = 16
+    case = module.op.cases()[0]
+    names = case.gradients + (() if inputs["initial_state_BHKV"] is None else ("initial_state_BHKV",))
+    found = {d.name: d.rms_ratio for d in compare(module.op, call, inputs, names)}
+    assert len(found) >= 1 + len(names)
+    assert max(found.values()) < 1e-4, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPS)
+def test_the_kernels_compile_as_one_graph(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(kernels, "fla", stand_in)
+    module, call, _ = OPS[name]
+    inputs = module.make_inputs("cpu", torch.float32, 0, **delta_rule.SHAPES["continued_with_starts"])
+    expect_one_graph(module.op, call, module.op.cases()[0], inputs, torch.float32, "stand-in")
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_supports_says_why_not(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    kernel = OPS[name][2]
+    assert "need an NVIDIA GPU, the device is cpu" in kernel.supports("cpu", "bfloat16")
+    assert "float32 is not bfloat16 or float16" in kernel.supports("cuda", "float32")
+    assert kernel.supports("cuda", "bfloat16", chunk_size=64) is None
+
+
+def test_without_fla_the_error_is_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    descriptors = [c.descriptor for c in get_host().of_kind("kernel") if c.name == "fla"]
+    assert [d.install for d in descriptors] == [INSTALL, INSTALL]
+
+    def absent(name: str):
+        raise ModuleNotFoundError("No module named 'fla'")
+
+    monkeypatch.setattr(kernels.importlib, "import_module", absent)
+    with pytest.raises(EnvironmentFault, match="`fla.ops.utils` could not be imported") as caught:
+        kernels.fla("ops.utils")
+    assert caught.value.hint == INSTALL
+
+
+FUNCTIONS = ("chunk_gated_delta_rule_fwd", "chunk_gated_delta_rule_bwd", "chunk_gla_fwd", "chunk_gla_bwd")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_flas_functions_take_what_the_stand_in_takes(name: str) -> None:
+    pytest.importorskip("einops", reason=f"fla is not installed: {INSTALL}")
+    try:
+        theirs = getattr(kernels.fla("ops.gla.chunk" if "gla" in name else "ops.gated_delta_rule.chunk"), name)
+    except EnvironmentFault as error:
+        pytest.skip(error.message)
+    inspect.signature(theirs).bind(**dict.fromkeys(inspect.signature(globals()[name]).parameters))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("shape", delta_rule.SHAPES)
+def test_fla_matches_the_reference_with_gradients(name: str, shape: str) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    pytest.importorskip("einops", reason=f"fla is not installed: {INSTALL}")
+    module, call, _ = OPS[name]
+    case = next(case for case in module.op.cases() if case.name == shape)
+    found = {
+        d.name: d.rms_ratio for d in compare(module.op, call, case.inputs("cuda", torch.bfloat16, 0), case.gradients)
+    }
+    assert max(found.values()) < module.op.tolerance(torch.bfloat16), found
