@@ -2,7 +2,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 # golfreg-trackio is left to who wants it: trackio brings a web server with it. Its tests run where it is installed.
-PLUGINS := --editable plugins/golfreg-fineweb --editable plugins/golfreg-zoo-codecs
+# Of golfreg-fla and golfreg-mamba-ssm the mixers; the kernels' libraries are for a GPU (their READMEs).
+PLUGINS := --editable plugins/golfreg-fineweb --editable plugins/golfreg-fla --editable plugins/golfreg-mamba-ssm \
+  --editable plugins/golfreg-zoo-codecs
 
 .PHONY: run test test-all test-gpu lint format docs clean
 

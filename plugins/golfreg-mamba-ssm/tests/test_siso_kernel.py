@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from golfreg.builtin.kernels.mamba3_siso_cases import PARAMETERS, make_inputs
 from golfreg.kernels.verify import compare
 from golfreg.testing.kernel_graphs import expect_one_graph
 from golfreg_mamba_ssm import siso, siso_ops
+from golfreg_mamba_ssm.upstream import upstream
 
 _spec = importlib.util.spec_from_file_location("mamba_ssm_stand_in", Path(__file__).with_name("stand_in.py"))
 stand_in = importlib.util.module_from_spec(_spec)
@@ -105,14 +107,34 @@ def test_supports_says_what_upstream_cannot_do(
     assert said is None if reason is None else reason in said
 
 
+FUNCTIONS = (
+    "angle_dt.angle_dt_fwd", "angle_dt.angle_dt_bwd", "mamba3_siso_fwd.mamba3_siso_fwd",
+    "mamba3_siso_bwd.compute_dzdo", "mamba3_siso_bwd.compute_dqkv", "mamba3_siso_bwd.compute_dqktheta",
+    "mamba3_siso_bwd.compute_ddt_dtrap_dinput_states",
+)  # fmt: skip
+
+
+def needs_mamba_ssm() -> None:
+    for name in ("einops", "mamba_ssm"):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip("mamba-ssm is not installed (README)")
+
+
+@pytest.mark.parametrize("path", FUNCTIONS)
+def test_upstreams_functions_take_what_the_stand_in_takes(path: str) -> None:
+    needs_mamba_ssm()
+    module, _, name = path.partition(".")
+    theirs = getattr(upstream(f"ops.triton.mamba3.{module}"), name)
+    mine = inspect.unwrap(getattr(stand_in, name))
+    assert list(inspect.signature(theirs).parameters) == list(inspect.signature(mine).parameters)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("case", op.cases(), ids=lambda case: case.name)
 def test_mamba_ssm_matches_the_reference_with_gradients(case) -> None:
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-    pytest.importorskip("einops", reason="mamba-ssm is not installed (README)")
-    if importlib.util.find_spec("mamba_ssm") is None:
-        pytest.skip("mamba-ssm is not installed (README)")
+    needs_mamba_ssm()
     inputs = case.inputs("cuda", torch.bfloat16, 0)
     static = {k: v for k, v in inputs.items() if isinstance(v, bool | int | float | str)}
     refusal = siso.siso_kernel.supports("cuda", "bfloat16", **static)

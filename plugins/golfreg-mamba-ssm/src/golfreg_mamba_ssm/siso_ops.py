@@ -119,7 +119,7 @@ def siso_forward(
         state = [x.to(torch.float32, memory_format=torch.contiguous_format, copy=True) for x in ends]
     residuals = [phase, *kept] if keep else [nothing.clone() for _ in range(10)]
     ends_of = torch.empty((0,), dtype=torch.int32, device=q.device) if cu_seqlens is None else cu_seqlens
-    return (out.reshape(batch, length, n_heads, headdim), *state, *residuals, ends_of)  # type: ignore[return-value]
+    return (out.reshape(batch, length, n_heads, headdim), *state, *residuals, ends_of)
 
 
 def _of_heads(angle_BTR: Tensor, n_heads: int, packed: bool) -> Tensor:
