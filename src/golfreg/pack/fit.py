@@ -82,12 +82,14 @@ def fit(
         for name, value in quantizer.config["overrides"].items()
         if "." not in name and (not isinstance(value, Mapping) or {"bits", "clip_std"} & set(value))
     }
+    smallest = quantizer.config.get("raw_elements", 0)
+    large = {name for name, weight in weights.items() if weight.ndim > 1 and weight.numel() > smallest}
+    free = sorted({roles[name].name for name in large} - pinned)
     errors: list[dict[str, float]] = []
     sizes: list[dict[str, int]] = []
     rest = 0
     for rung, (bits, clip_std) in enumerate(LADDER):
-        all_roles = {role.name: rung for role in roles.values() if role.name not in pinned}
-        tried = _chosen(trial, all_roles)
+        tried = _chosen(trial, dict.fromkeys(free, rung))
         sections = quantize(tried)
         total, by_role = measure(tried, sections)
         coded = {s.layout.role for s in sections if s.layout.part == "codes"} - pinned
