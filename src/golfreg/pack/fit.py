@@ -21,8 +21,9 @@ from golfreg.api.errors import ConfigError
 from golfreg.api.values import Role, Section
 from golfreg.config.plan import Chosen
 
-LADDER = ((3, 2.5), (4, 4.0), (5, 6.0), (6, 8.0), (7, 10.0), (8, 13.0))
-"""(bits, clip in standard deviations), from coarse to fine."""
+LADDER = ((5, 18.0), (5, 12.5), (6, 17.7), (6, 12.4), (6, 8.0), (7, 10.0), (8, 13.0))
+"""(bits, clip in standard deviations), from coarse to fine. The step decides error and bytes, and codes that are rare
+cost little: so no clip is tighter than 8, which trained rows with outliers do not survive."""
 TOLERANCE = 0.002
 """Part of the cap that may be left over."""
 MOST_LANDINGS = 8
@@ -175,6 +176,7 @@ def _land(
 ) -> tuple[Chosen, list[Section], int, int]:
     """Let all clips grow until the artifact fits; finer rungs first if it fits as it is. ``choice`` is changed."""
     best: tuple[Chosen, list[Section], int] | None = None
+    largest_factor = LARGEST_CLIP / max(clip_std for _, clip_std in LADDER)
     factor, over, under = 1.0, (0.0, 0.0), (math.inf, 0.0)
     aim = (1 - TOLERANCE / 2) * cap_bytes
     tried = 0
@@ -207,9 +209,9 @@ def _land(
         if math.isinf(under[0]):
             # A step that is twice as large takes a bit off every code.
             step = 8 * (over[1] - aim) / max(codes, 1)
-            if over[0] * 2**step > LARGEST_CLIP / LADDER[-1][1]:
+            if over[0] >= largest_factor:
                 break
-            factor = over[0] * 2 ** max(step, 0.002)
+            factor = min(over[0] * 2 ** max(step, 0.002), largest_factor)
         else:
             part = (over[1] - aim) / max(over[1] - under[1], 1.0)
             factor = 2 ** (low + min(max(part, 0.1), 0.9) * (under[0] - low))
