@@ -2,10 +2,10 @@
 
 Every role is quantized at every rung of a ladder, and coded for real. A rung's error is the sum over the role's
 matrices of what the error does to the matrix's output, relative to that output (to the weights, where there is no
-second moment): each matrix counts alike. From the coarsest rungs up, the step that takes away most error a byte
-comes first (the lower convex hull of every role's curve, so the choice is that of one Lagrange multiplier). The
-first choice that is over the cap is made to fit: all its clips grow together, or, for a quantizer that finds a
-price, the price does. Off the training clock; deterministic.
+second moment), times its elements, and more for embeddings. From the coarsest rungs up, the step that takes away most
+error a byte comes first (the lower convex hull of every role's curve, so the choice is that of one Lagrange
+multiplier). The first choice that is over the cap is made to fit: all its clips grow together, or, for a quantizer
+that finds a price, the price does. Off the training clock; deterministic.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from golfreg.api.errors import ConfigError
-from golfreg.api.values import Role, Section
+from golfreg.api.values import EMBEDDING_ROLES, Role, Section
 from golfreg.config.plan import Chosen
 
 LADDER = ((5, 18.0), (5, 12.5), (6, 17.7), (6, 12.4), (6, 8.0), (7, 10.0), (8, 13.0))
@@ -27,6 +27,8 @@ cost little: so no clip is tighter than 8, which trained rows with outliers do n
 TOLERANCE = 0.002
 """Part of the cap that may be left over."""
 MOST_LANDINGS = 8
+EMBEDDING_WEIGHT = 8.0
+"""What an error of an embedding or head counts more: with it their steps come to about a third, as 8 bits beside 6."""
 LARGEST_CLIP = 100.0
 PRICE = 0.15
 """At which a quantizer that finds a price is tried."""
@@ -150,7 +152,10 @@ def role_errors(
     roles: Mapping[str, Role],
     moments: Mapping[str, torch.Tensor],
 ) -> dict[str, float]:
-    """For each role the sum over its tensors of tr(E H E^T) / tr(W H W^T); H the second moment, else the identity."""
+    """For each role the sum over its tensors of elements times tr(E H E^T) / tr(W H W^T).
+
+    H is the second moment, else the identity.
+    """
     found = quantizer.load().dequantize(sections, quantizer.make_config())
     errors: dict[str, float] = {}
     for name in sorted({s.layout.tensor for s in sections if s.layout.part == "codes"}):
@@ -161,7 +166,8 @@ def role_errors(
             product = matrix if moment is None else matrix @ moment.float()
             both.append(float((product * matrix).sum(dtype=torch.float64)))
         role = roles[name].name
-        errors[role] = errors.get(role, 0.0) + both[0] / max(both[1], 1e-30)
+        count = weight.numel() * (EMBEDDING_WEIGHT if role in EMBEDDING_ROLES else 1)
+        errors[role] = errors.get(role, 0.0) + count * both[0] / max(both[1], 1e-30)
     return errors
 
 
