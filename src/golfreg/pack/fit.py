@@ -1,11 +1,11 @@
 """Bits and clips by role, so that the artifact lands just under the cap: what ``golfreg run --fit`` does.
 
 Every role is quantized at every rung of a ladder, and coded for real. A rung's error is the sum over the role's
-matrices of what the error does to the matrix's output, relative to that output (to the weights, where there is no
-second moment), times its elements, and more for embeddings. From the coarsest rungs up, the step that takes away most
-error a byte comes first (the lower convex hull of every role's curve, so the choice is that of one Lagrange
-multiplier). The first choice that is over the cap is made to fit: all its clips grow together, or, for a quantizer
-that finds a price, the price does. Off the training clock; deterministic.
+tensors of the squared error relative to the weights, times the elements, and more for embeddings: relative steps then
+come out alike, which cost a trained model less than weighing by the outputs' errors did. From the coarsest rungs up,
+the step that takes away most error a byte comes first (the lower convex hull of every role's curve, so the choice is
+that of one Lagrange multiplier). The first choice that is over the cap is made to fit: all its clips grow together,
+or, for a quantizer that finds a price, the price does. Off the training clock; deterministic.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ EMBEDDING_WEIGHT = 8.0
 LARGEST_CLIP = 100.0
 PRICE = 0.15
 """At which a quantizer that finds a price is tried."""
-MOMENT = "input_second_moment"
 
 Quantize = Callable[[Chosen], list[Section]]
 Measure = Callable[[Chosen, list[Section]], tuple[int, dict[str, int]]]
@@ -69,13 +68,12 @@ def fit(
     quantizer: Chosen,
     weights: Mapping[str, torch.Tensor],
     roles: Mapping[str, Role],
-    moments: Mapping[str, torch.Tensor],
     cap_bytes: int,
     quantize: Quantize,
     measure: Measure,
     tell: Callable[[str], None],
 ) -> Fitted:
-    """Choose and quantize. ``moments``: of the quantizer's statistics, by matrix."""
+    """Choose and quantize."""
     check_fit(quantizer)
     cap_bytes = quantizer.config.get("target_bytes") or cap_bytes
     priced = "price" in quantizer.config
@@ -96,7 +94,7 @@ def fit(
         sections = quantize(tried)
         total, by_role = measure(tried, sections)
         coded = {s.layout.role for s in sections if s.layout.part == "codes"} - pinned
-        errors.append(role_errors(quantizer, sections, weights, roles, moments))
+        errors.append(role_errors(quantizer, sections, weights, roles))
         sizes.append({role: by_role.get(role, 0) for role in sorted(coded)})
         rest = total - sum(sizes[-1].values())
         tell(f"fit: {total:,} bytes with every role at {bits} bits, clip {clip_std:g}")
@@ -146,28 +144,16 @@ def upgrades(errors: list[dict[str, float]], sizes: list[dict[str, int]]) -> lis
 
 
 def role_errors(
-    quantizer: Chosen,
-    sections: list[Section],
-    weights: Mapping[str, torch.Tensor],
-    roles: Mapping[str, Role],
-    moments: Mapping[str, torch.Tensor],
+    quantizer: Chosen, sections: list[Section], weights: Mapping[str, torch.Tensor], roles: Mapping[str, Role]
 ) -> dict[str, float]:
-    """For each role the sum over its tensors of elements times tr(E H E^T) / tr(W H W^T).
-
-    H is the second moment, else the identity.
-    """
+    """For each role the sum over its tensors of elements times the squared error relative to the weights."""
     found = quantizer.load().dequantize(sections, quantizer.make_config())
     errors: dict[str, float] = {}
     for name in sorted({s.layout.tensor for s in sections if s.layout.part == "codes"}):
-        weight = weights[name].float().cpu()
-        both = []
-        for matrix in (found[name] - weight, weight):
-            moment = moments.get(name) if matrix.ndim == 2 else None
-            product = matrix if moment is None else matrix @ moment.float()
-            both.append(float((product * matrix).sum(dtype=torch.float64)))
-        role = roles[name].name
+        weight, role = weights[name].float().cpu(), roles[name].name
+        lost, whole = (float(x.square().sum(dtype=torch.float64)) for x in (found[name] - weight, weight))
         count = weight.numel() * (EMBEDDING_WEIGHT if role in EMBEDDING_ROLES else 1)
-        errors[role] = errors.get(role, 0.0) + count * both[0] / max(both[1], 1e-30)
+        errors[role] = errors.get(role, 0.0) + count * lost / max(whole, 1e-30)
     return errors
 
 

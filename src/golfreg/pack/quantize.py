@@ -55,10 +55,10 @@ def run(job: Job) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("default")
         if plan.spec.fit:
-            from golfreg.pack.fit import MOMENT, fit  # Here: code that is loaded counts.
+            from golfreg.pack.fit import fit  # Here: code that is loaded counts.
 
             fitted = fit(
-                quantizer, weights, roles, statistics.get(MOMENT, {}), budget.cap_bytes, quantize,
+                quantizer, weights, roles, budget.cap_bytes, quantize,
                 lambda chosen, sections: measure(dataclasses.replace(header, quantizer=chosen), sections), budget.tell,
             )  # fmt: skip
             quantizer, sections, facts = fitted.quantizer, fitted.sections, {"fit": fitted.facts}
