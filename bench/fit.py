@@ -66,7 +66,7 @@ def main() -> None:
 
     for cap in map(int, options.caps.split(",")):
         found = fit(
-            chosen, bench.weights, bench.roles, moments, cap, lambda one, cap=cap: quantize(one, cap),
+            chosen, bench.weights, bench.roles, cap, lambda one, cap=cap: quantize(one, cap),
             lambda one, sections: measure(sections), print,
         )  # fmt: skip
         print(f"| fit | {cap:,} | {found.facts['bytes']:,} | {lost(found.sections):+.4f} | {found.facts['roles']}")

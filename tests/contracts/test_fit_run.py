@@ -48,7 +48,7 @@ def test_a_dry_run_says_what_would_fit_and_that_it_is_an_estimate(golfreg: Golfr
     fit = told["fit"]
     assert told["plan"]["spec"]["fit"] is True
     assert fit["codes"] < told["parameters"] < 1.01 * fit["codes"]
-    assert [r["bits"] for r in fit["rungs"]] == [3, 4, 5, 6, 7, 8]
+    assert [r["bits"] for r in fit["rungs"]] == [5, 5, 6, 6, 6, 7, 8]
     sizes = [max(r["bytes"]) for r in fit["rungs"]]
     assert sizes == sorted(sizes)
     assert fit["verdict"].startswith("estimate: ")

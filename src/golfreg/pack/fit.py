@@ -1,11 +1,11 @@
 """Bits and clips by role, so that the artifact lands just under the cap: what ``golfreg run --fit`` does.
 
 Every role is quantized at every rung of a ladder, and coded for real. A rung's error is the sum over the role's
-matrices of what the error does to the matrix's output, relative to that output (to the weights, where there is no
-second moment): each matrix counts alike. From the coarsest rungs up, the step that takes away most error a byte
-comes first (the lower convex hull of every role's curve, so the choice is that of one Lagrange multiplier). The
-first choice that is over the cap is made to fit: all its clips grow together, or, for a quantizer that finds a
-price, the price does. Off the training clock; deterministic.
+tensors of the squared error relative to the weights, times the elements, and more for embeddings: relative steps then
+come out alike, which cost a trained model less than weighing by the outputs' errors did. From the coarsest rungs up,
+the step that takes away most error a byte comes first (the lower convex hull of every role's curve, so the choice is
+that of one Lagrange multiplier). The first choice that is over the cap is made to fit: all its clips grow together,
+or, for a quantizer that finds a price, the price does. Off the training clock; deterministic.
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ from typing import Any
 import torch
 
 from golfreg.api.errors import ConfigError
-from golfreg.api.values import Role, Section
+from golfreg.api.values import EMBEDDING_ROLES, Role, Section
 from golfreg.config.plan import Chosen
 
-LADDER = ((3, 2.5), (4, 4.0), (5, 6.0), (6, 8.0), (7, 10.0), (8, 13.0))
-"""(bits, clip in standard deviations), from coarse to fine."""
+LADDER = ((5, 18.0), (5, 12.5), (6, 17.7), (6, 12.4), (6, 8.0), (7, 10.0), (8, 13.0))
+"""(bits, clip in standard deviations), from coarse to fine. The step decides error and bytes, and codes that are rare
+cost little: so no clip is tighter than 8, which trained rows with outliers do not survive."""
 TOLERANCE = 0.002
 """Part of the cap that may be left over."""
 MOST_LANDINGS = 8
+EMBEDDING_WEIGHT = 8.0
+"""What an error of an embedding or head counts more: with it their steps come to about a third, as 8 bits beside 6."""
 LARGEST_CLIP = 100.0
 PRICE = 0.15
 """At which a quantizer that finds a price is tried."""
-MOMENT = "input_second_moment"
 
 Quantize = Callable[[Chosen], list[Section]]
 Measure = Callable[[Chosen, list[Section]], tuple[int, dict[str, int]]]
@@ -66,13 +68,12 @@ def fit(
     quantizer: Chosen,
     weights: Mapping[str, torch.Tensor],
     roles: Mapping[str, Role],
-    moments: Mapping[str, torch.Tensor],
     cap_bytes: int,
     quantize: Quantize,
     measure: Measure,
     tell: Callable[[str], None],
 ) -> Fitted:
-    """Choose and quantize. ``moments``: of the quantizer's statistics, by matrix."""
+    """Choose and quantize."""
     check_fit(quantizer)
     cap_bytes = quantizer.config.get("target_bytes") or cap_bytes
     priced = "price" in quantizer.config
@@ -82,16 +83,18 @@ def fit(
         for name, value in quantizer.config["overrides"].items()
         if "." not in name and (not isinstance(value, Mapping) or {"bits", "clip_std"} & set(value))
     }
+    smallest = quantizer.config.get("raw_elements", 0)
+    large = {name for name, weight in weights.items() if weight.ndim > 1 and weight.numel() > smallest}
+    free = sorted({roles[name].name for name in large} - pinned)
     errors: list[dict[str, float]] = []
     sizes: list[dict[str, int]] = []
     rest = 0
     for rung, (bits, clip_std) in enumerate(LADDER):
-        all_roles = {role.name: rung for role in roles.values() if role.name not in pinned}
-        tried = _chosen(trial, all_roles)
+        tried = _chosen(trial, dict.fromkeys(free, rung))
         sections = quantize(tried)
         total, by_role = measure(tried, sections)
         coded = {s.layout.role for s in sections if s.layout.part == "codes"} - pinned
-        errors.append(role_errors(quantizer, sections, weights, roles, moments))
+        errors.append(role_errors(quantizer, sections, weights, roles))
         sizes.append({role: by_role.get(role, 0) for role in sorted(coded)})
         rest = total - sum(sizes[-1].values())
         tell(f"fit: {total:,} bytes with every role at {bits} bits, clip {clip_std:g}")
@@ -141,24 +144,16 @@ def upgrades(errors: list[dict[str, float]], sizes: list[dict[str, int]]) -> lis
 
 
 def role_errors(
-    quantizer: Chosen,
-    sections: list[Section],
-    weights: Mapping[str, torch.Tensor],
-    roles: Mapping[str, Role],
-    moments: Mapping[str, torch.Tensor],
+    quantizer: Chosen, sections: list[Section], weights: Mapping[str, torch.Tensor], roles: Mapping[str, Role]
 ) -> dict[str, float]:
-    """For each role the sum over its tensors of tr(E H E^T) / tr(W H W^T); H the second moment, else the identity."""
+    """For each role the sum over its tensors of elements times the squared error relative to the weights."""
     found = quantizer.load().dequantize(sections, quantizer.make_config())
     errors: dict[str, float] = {}
     for name in sorted({s.layout.tensor for s in sections if s.layout.part == "codes"}):
-        weight = weights[name].float().cpu()
-        both = []
-        for matrix in (found[name] - weight, weight):
-            moment = moments.get(name) if matrix.ndim == 2 else None
-            product = matrix if moment is None else matrix @ moment.float()
-            both.append(float((product * matrix).sum(dtype=torch.float64)))
-        role = roles[name].name
-        errors[role] = errors.get(role, 0.0) + both[0] / max(both[1], 1e-30)
+        weight, role = weights[name].float().cpu(), roles[name].name
+        lost, whole = (float(x.square().sum(dtype=torch.float64)) for x in (found[name] - weight, weight))
+        count = weight.numel() * (EMBEDDING_WEIGHT if role in EMBEDDING_ROLES else 1)
+        errors[role] = errors.get(role, 0.0) + count * lost / max(whole, 1e-30)
     return errors
 
 
@@ -173,6 +168,7 @@ def _land(
 ) -> tuple[Chosen, list[Section], int, int]:
     """Let all clips grow until the artifact fits; finer rungs first if it fits as it is. ``choice`` is changed."""
     best: tuple[Chosen, list[Section], int] | None = None
+    largest_factor = LARGEST_CLIP / max(clip_std for _, clip_std in LADDER)
     factor, over, under = 1.0, (0.0, 0.0), (math.inf, 0.0)
     aim = (1 - TOLERANCE / 2) * cap_bytes
     tried = 0
@@ -205,9 +201,9 @@ def _land(
         if math.isinf(under[0]):
             # A step that is twice as large takes a bit off every code.
             step = 8 * (over[1] - aim) / max(codes, 1)
-            if over[0] * 2**step > LARGEST_CLIP / LADDER[-1][1]:
+            if over[0] >= largest_factor:
                 break
-            factor = over[0] * 2 ** max(step, 0.002)
+            factor = min(over[0] * 2 ** max(step, 0.002), largest_factor)
         else:
             part = (over[1] - aim) / max(over[1] - under[1], 1.0)
             factor = 2 ** (low + min(max(part, 0.1), 0.9) * (under[0] - low))

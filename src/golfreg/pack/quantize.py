@@ -43,7 +43,8 @@ def run(job: Job) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     device = "cuda" if plan.device == "cuda" and torch.cuda.is_available() else "cpu"
     measure = _measure(job)
-    budget = make_budget(job, header, measure, device)
+    told: list[str] = []
+    budget = make_budget(job, header, measure, device, told)
 
     def quantize(chosen: Chosen) -> list[Section]:
         chosen_header = dataclasses.replace(header, quantizer=chosen)
@@ -54,10 +55,10 @@ def run(job: Job) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("default")
         if plan.spec.fit:
-            from golfreg.pack.fit import MOMENT, fit  # Here: code that is loaded counts.
+            from golfreg.pack.fit import fit  # Here: code that is loaded counts.
 
             fitted = fit(
-                quantizer, weights, roles, statistics.get(MOMENT, {}), budget.cap_bytes, quantize,
+                quantizer, weights, roles, budget.cap_bytes, quantize,
                 lambda chosen, sections: measure(dataclasses.replace(header, quantizer=chosen), sections), budget.tell,
             )  # fmt: skip
             quantizer, sections, facts = fitted.quantizer, fitted.sections, {"fit": fitted.facts}
@@ -67,18 +68,23 @@ def run(job: Job) -> dict[str, Any]:
         job.tell("note", text=text)
     _check(quantizer, weights, sections)
     save_sections(job.run_dir / SECTIONS_FILE, dataclasses.replace(header, quantizer=quantizer), sections)
-    return _facts(weights, sections) | facts
+    return _facts(weights, sections) | facts | ({"told": told} if told else {})
 
 
-def make_budget(job: Job, header: Header, measure: Measure, device: str) -> Budget:
-    """What the quantizer may spend, by the plan's cap and codec."""
+def make_budget(job: Job, header: Header, measure: Measure, device: str, told: list[str]) -> Budget:
+    """What the quantizer may spend, by the plan's cap and codec. ``told``: gets what it tells the user."""
     codec, config = job.plan.codec.load(), job.plan.codec.make_config()
+
+    def tell(text: str) -> None:
+        told.append(text)
+        job.tell("note", text=text)
+
     return Budget(
         job.plan.limits.cap_bytes,
         lambda sections: measure(header, sections)[0],
         device,
         (lambda section: codec.cost_table(section, config)) if callable(getattr(codec, "cost_table", None)) else None,
-        lambda text: job.tell("note", text=text),
+        tell,
     )
 
 
