@@ -18,6 +18,8 @@ from golfreg.api.errors import ConfigError, InputError
 from golfreg.api.values import Layout, Section, Stream
 
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z", re.ASCII)
+_CODE_BYTES = 600
+"""What a codec's module takes in an artifact, about."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*\Z")
 
 
@@ -47,12 +49,16 @@ class AutoCodec:
     Config: type = AutoConfig
 
     def encode(self, sections: Sequence[Section], config: AutoConfig) -> list[Stream]:
+        return [stream for offers in self._offers(sections, config) for stream in min(offers, key=lambda o: o[:2])[2]]
+
+    def _offers(self, sections: Sequence[Section], config: AutoConfig) -> list[list[tuple[int, int, list[Stream]]]]:
+        """For each group what each codec makes of it: bytes, which codec, streams."""
         together: dict[tuple[object, ...], list[int]] = {}
         for i, section in enumerate(sections):
             y = section.layout
             together.setdefault((y.part, y.role, y.dtype, y.alphabet), []).append(i)
         codecs = [_load(target) for target in config.codecs]
-        found: list[Stream] = []
+        found = []
         for members in together.values():
             group = [sections[i] for i in members]
             offers = []
@@ -62,7 +68,7 @@ class AutoCodec:
                     for s in codec.encode(group, codec.Config())
                 ]
                 offers.append((sum(len(s.data) for s in streams), which, streams))
-            found += min(offers, key=lambda offer: offer[:2])[2]
+            found.append(offers)
         return found
 
     def decode(self, streams: Sequence[Stream], layouts: Sequence[Layout], config: AutoConfig) -> list[np.ndarray]:
@@ -88,9 +94,19 @@ class AutoCodec:
         return [found[i] for i in range(len(layouts))]
 
     def narrowed(self, sections: Sequence[Section], config: AutoConfig) -> dict[str, Any]:
-        """The configuration with the codecs alone that the sections need."""
-        used = {stream.data[0] for stream in self.encode(sections, config)}
-        return {"codecs": [config.codecs[which] for which in sorted(used)] or list(config.codecs[:1])}
+        """The configuration with the codecs alone that save more than their code, by guess, takes."""
+        sizes = [[offer[0] for offer in offers] for offers in self._offers(sections, config)]
+
+        def spent(kept: Sequence[int]) -> int:
+            return sum(min(row[which] for which in kept) for row in sizes) + _CODE_BYTES * len(kept)
+
+        kept = list(range(len(config.codecs)))
+        while len(kept) > 1:
+            best = min(([k for k in kept if k != which] for which in reversed(kept)), key=spent)
+            if spent(best) > spent(kept):
+                break
+            kept = best
+        return {"codecs": [config.codecs[which] for which in kept]}
 
 
 def _load(target: str) -> Any:
