@@ -57,13 +57,13 @@ def test_the_chunked_form_is_the_recurrence_of_the_paper(name: str, shape: str) 
 
 
 def naive(name: str):
-    pytest.importorskip("einops", reason="fla is not installed: pip install 'golfreg-fla[kernels]'")
+    pytest.importorskip("einops", reason="fla is not installed: pip install fla-core==0.6.0")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return importlib.import_module(f"fla.ops.{name}.naive")
         except ModuleNotFoundError:
-            pytest.skip("fla is not installed: pip install 'golfreg-fla[kernels]'")
+            pytest.skip("fla is not installed: pip install fla-core==0.6.0")
 
 
 def test_the_gated_delta_rule_is_flas_with_its_gradients() -> None:

@@ -78,6 +78,7 @@ def test_without_gradients_nothing_is_kept_for_them(on_cpu: None, monkeypatch: p
     assert asked == [False, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("starts", [None, DOCUMENTS], ids=["plain", "documents"])
 def test_it_compiles_as_one_graph_whatever_the_number_of_documents(on_cpu: None, starts: tuple | None) -> None:
     from golfreg.api.values import Case

@@ -8,7 +8,7 @@ from golfreg.api import Architecture, Kernel, Mixer, Op, hookimpl
 
 GOLFREG_API = 1
 
-INSTALL = "pip install 'golfreg-fla[kernels]'"
+INSTALL = "pip install fla-core==0.6.0"
 
 
 @hookimpl
