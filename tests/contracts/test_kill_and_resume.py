@@ -24,8 +24,8 @@ FILES = (
     "dataset.toml", "data.toml", "step_", "model.safetensors", "train.toml", "sections.bin", "quantize.toml",
     "artifact.golfreg", "pack.toml", "score.toml", "record.toml",
 )  # fmt: skip
-QUICK = {"before:dataset.toml", "after:step_", "before:artifact.golfreg"}
-"""The others take minutes together: `make test-all`."""
+QUICK = {"before:dataset.toml", "before:artifact.golfreg"}
+"""The others take minutes together: `make test-all`. For training see tests/unit/train/test_resume.py."""
 MOMENTS = [
     pytest.param(moment, marks=() if moment in QUICK else pytest.mark.slow)
     for name in FILES
