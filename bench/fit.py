@@ -8,13 +8,11 @@ all matrices grow together until it lands at the same bytes.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import torch
-from quantizers import Bench
+from quantizers import Bench, checkpoint_parser
 
 from golfreg.api import Budget, Section
 from golfreg.config.plan import Chosen
@@ -25,11 +23,7 @@ from golfreg.registry.settings import config_values, make_config
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run_dir", type=Path)
-    parser.add_argument("--checkpoint", type=Path)
-    parser.add_argument("--tokens", type=int, default=32_768)
-    parser.add_argument("--moment-tokens", type=int, default=65_536)
+    parser = checkpoint_parser(__doc__)
     parser.add_argument("--quantizer", default="gptq")
     parser.add_argument("--codec", default="lzma")
     parser.add_argument("--caps", default="900000,1300000")

@@ -90,12 +90,18 @@ class Bench:
         print(f"| {what} | {bits} | {coded:,} | {row['lost']:+.4f} |", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def checkpoint_parser(what: str | None) -> argparse.ArgumentParser:
+    """The options that choose a trained model, and the tokens that it is measured and calibrated on."""
+    parser = argparse.ArgumentParser(description=what)
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--tokens", type=int, default=32_768)
     parser.add_argument("--moment-tokens", type=int, default=65_536)
+    return parser
+
+
+def main() -> None:
+    parser = checkpoint_parser(__doc__)
     parser.add_argument("--bits", default="3,4,5,6")
     parser.add_argument("--codec", default="lzma")
     parser.add_argument("--json", type=Path)

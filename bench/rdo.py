@@ -8,7 +8,6 @@ each matrix relative to its output, as its mean over the matrices.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from itertools import groupby
@@ -17,7 +16,7 @@ from typing import Any
 
 import brotli
 import torch
-from quantizers import Bench
+from quantizers import Bench, checkpoint_parser
 
 from golfreg.api import Budget, Section
 from golfreg.api.codec import little_endian_bytes
@@ -38,11 +37,7 @@ def brotli_bytes(sections: list[Section]) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run_dir", type=Path)
-    parser.add_argument("--checkpoint", type=Path)
-    parser.add_argument("--tokens", type=int, default=32_768)
-    parser.add_argument("--moment-tokens", type=int, default=65_536)
+    parser = checkpoint_parser(__doc__)
     parser.add_argument("--bits", type=int, default=6)
     parser.add_argument("--embedding-clip-std", type=float, default=0.0)
     parser.add_argument("--clips", default="6,8,10,13,16")
