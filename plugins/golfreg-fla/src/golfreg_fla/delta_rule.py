@@ -14,10 +14,12 @@ Shape letters: B batch, T time, H heads, K key width, V value width, N chunks, C
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
+from golfreg.api.kernel import ReferenceKernel
 from golfreg.api.values import Case
 from golfreg_fla.chunks import chunked, flat, seen
 
@@ -131,28 +133,24 @@ SHAPES: dict[str, dict[str, Any]] = {
 """Cases of both ops of this package: name to what ``make_inputs`` takes."""
 
 
-class GatedDeltaRule:
-    """The op: its reference, cases and tolerances."""
+class Recurrence:
+    """An op of this package: its reference, cases and tolerances. ``names``: of the inputs that have gradients."""
 
-    reference = staticmethod(reference)
+    def __init__(
+        self, reference: Callable[..., Any], make_inputs: Callable[..., dict[str, Any]], names: tuple[str, ...]
+    ) -> None:
+        self.reference = reference
+        self._make_inputs, self._names = make_inputs, names
 
     def cases(self) -> list[Case]:
-        names = ("q_BTHK", "k_BTHK", "v_BTHV", "g_BTH", "beta_BTH")
-        return [Case(name, functools.partial(make_inputs, **shape), names) for name, shape in SHAPES.items()]
+        return [
+            Case(name, functools.partial(self._make_inputs, **shape), self._names) for name, shape in SHAPES.items()
+        ]
 
     def tolerance(self, dtype: torch.dtype) -> float:
         """Largest RMS error relative to the reference in float64, of an output or a gradient."""
         return {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 4e-3}.get(dtype, 3e-2)
 
 
-class ReferenceKernel:
-    """The reference as a kernel: it runs anywhere."""
-
-    call = staticmethod(reference)
-
-    def supports(self, device: str, dtype: str, **static: Any) -> str | None:
-        return None
-
-
-op = GatedDeltaRule()
-reference_kernel = ReferenceKernel()
+op = Recurrence(reference, make_inputs, ("q_BTHK", "k_BTHK", "v_BTHV", "g_BTH", "beta_BTH"))
+reference_kernel = ReferenceKernel(reference)

@@ -12,14 +12,13 @@ Shape letters: B batch, T time, H heads, K key width, V value width, N chunks, C
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import torch
 
-from golfreg.api.values import Case
+from golfreg.api.kernel import ReferenceKernel
 from golfreg_fla.chunks import chunked, flat, seen
-from golfreg_fla.delta_rule import SHAPES, start_marks
+from golfreg_fla.delta_rule import Recurrence, start_marks
 
 Tensor = torch.Tensor
 LONGEST_CHUNK = 16
@@ -98,28 +97,5 @@ def make_inputs(
     }
 
 
-class GatedLinearAttention:
-    """The op: its reference, cases and tolerances."""
-
-    reference = staticmethod(reference)
-
-    def cases(self) -> list[Case]:
-        names = ("q_BTHK", "k_BTHK", "v_BTHV", "g_BTHK")
-        return [Case(name, functools.partial(make_inputs, **shape), names) for name, shape in SHAPES.items()]
-
-    def tolerance(self, dtype: torch.dtype) -> float:
-        """Largest RMS error relative to the reference in float64, of an output or a gradient."""
-        return {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 4e-3}.get(dtype, 3e-2)
-
-
-class ReferenceKernel:
-    """The reference as a kernel: it runs anywhere."""
-
-    call = staticmethod(reference)
-
-    def supports(self, device: str, dtype: str, **static: Any) -> str | None:
-        return None
-
-
-op = GatedLinearAttention()
-reference_kernel = ReferenceKernel()
+op = Recurrence(reference, make_inputs, ("q_BTHK", "k_BTHK", "v_BTHV", "g_BTHK"))
+reference_kernel = ReferenceKernel(reference)

@@ -30,6 +30,7 @@ import torch
 import torch.nn.functional as F
 
 from golfreg.api.errors import ConfigError
+from golfreg.api.kernel import ReferenceKernel
 from golfreg.api.values import Case
 
 State = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
@@ -295,14 +296,5 @@ class Mamba3Siso:
         return {"y": y_BTI, "cos phi": phi_BHR.cos(), "sin phi": phi_BHR.sin(), "h": h_BHPN, "k": k_BHN, "v": v_BHP}
 
 
-class ReferenceKernel:
-    """The reference as a kernel: it runs anywhere."""
-
-    call = staticmethod(reference)
-
-    def supports(self, device: str, dtype: str, **static: Any) -> str | None:
-        return None
-
-
 op = Mamba3Siso()
-reference_kernel = ReferenceKernel()
+reference_kernel = ReferenceKernel(reference)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from golfreg.api.kernel import ReferenceKernel
 from golfreg.api.values import Case
 
 SLOPES = {"relu2": 0.0, "leaky_relu2": 0.5}
@@ -38,14 +39,12 @@ class MlpActivation:
         return {torch.float64: 1e-12, torch.float32: 1e-6, torch.float16: 2e-3}.get(dtype, 1e-2)
 
 
-class ReferenceKernel:
-    """The reference as a kernel: it runs anywhere."""
-
-    call = staticmethod(reference)
+class PlainKernel(ReferenceKernel):
+    """The reference as a kernel, for the kinds that it has."""
 
     def supports(self, device: str, dtype: str, **static: Any) -> str | None:
         return None if static.get("kind", "relu2") in SLOPES else f"kind {static['kind']} is not {' or '.join(SLOPES)}"
 
 
 op = MlpActivation()
-reference_kernel = ReferenceKernel()
+reference_kernel = PlainKernel(reference)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from golfreg.api.kernel import ReferenceKernel
 from golfreg.api.values import Case
 
 
@@ -36,14 +37,5 @@ class RmsNorm:
         return {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 4e-3}.get(dtype, 2e-2)
 
 
-class ReferenceKernel:
-    """The reference as a kernel: it runs anywhere."""
-
-    call = staticmethod(reference)
-
-    def supports(self, device: str, dtype: str, **static: Any) -> str | None:
-        return None
-
-
 op = RmsNorm()
-reference_kernel = ReferenceKernel()
+reference_kernel = ReferenceKernel(reference)

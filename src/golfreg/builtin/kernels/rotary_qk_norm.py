@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from golfreg.api.kernel import ReferenceKernel
 from golfreg.api.values import Case
 
 
@@ -53,14 +54,5 @@ class RotaryQkNorm:
         return {torch.float64: 1e-10, torch.float32: 1e-5, torch.float16: 5e-3}.get(dtype, 3e-2)
 
 
-class ReferenceKernel:
-    """The reference as a kernel: it runs anywhere."""
-
-    call = staticmethod(reference)
-
-    def supports(self, device: str, dtype: str, **static: Any) -> str | None:
-        return None
-
-
 op = RotaryQkNorm()
-reference_kernel = ReferenceKernel()
+reference_kernel = ReferenceKernel(reference)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from golfreg.api.kernel import ReferenceKernel
 from golfreg.api.values import Case
 
 
@@ -46,14 +47,5 @@ class SoftcappedCrossEntropy:
         return {torch.float64: 1e-9, torch.float32: 2e-5, torch.float16: 4e-3}.get(dtype, 3e-2)
 
 
-class ReferenceKernel:
-    """The reference as a kernel: it runs anywhere."""
-
-    call = staticmethod(reference)
-
-    def supports(self, device: str, dtype: str, **static: Any) -> str | None:
-        return None
-
-
 op = SoftcappedCrossEntropy()
-reference_kernel = ReferenceKernel()
+reference_kernel = ReferenceKernel(reference)

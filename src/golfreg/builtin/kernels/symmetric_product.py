@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from golfreg.api.kernel import ReferenceKernel
 from golfreg.api.values import Case
 
 
@@ -43,14 +44,5 @@ class SymmetricProduct:
         return {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 4e-3}.get(dtype, 2e-2)
 
 
-class ReferenceKernel:
-    """The reference as a kernel: it runs anywhere."""
-
-    call = staticmethod(reference)
-
-    def supports(self, device: str, dtype: str, **static: Any) -> str | None:
-        return None
-
-
 op = SymmetricProduct()
-reference_kernel = ReferenceKernel()
+reference_kernel = ReferenceKernel(reference)
