@@ -67,3 +67,17 @@ def golfreg(tmp_path: Path, cache: Path) -> Golfreg:
         )
 
     return call
+
+
+def in_the_interpreter(file: str) -> str:
+    """What pytest prints of this test file in a process with Triton's interpreter; a failure there fails here."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", file],
+        env={**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    return done.stdout

@@ -6,12 +6,12 @@ The interpreter has to be chosen before triton is imported, so one test runs thi
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 import torch
+
+from tests.conftest import in_the_interpreter
 
 pytest.importorskip("triton")
 
@@ -40,16 +40,8 @@ CASES: dict[str, dict[str, Any]] = {
 @outside
 def test_in_the_interpreter() -> None:
     """Outputs, gradients, documents, states, compilation: the tests below."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", __file__],
-        env={**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert f"{len(CASES) + 9} passed" in done.stdout, done.stdout[-500:]
+    shown = in_the_interpreter(__file__)
+    assert f"{len(CASES) + 9} passed" in shown, shown[-500:]
 
 
 @pytest.fixture(autouse=True)

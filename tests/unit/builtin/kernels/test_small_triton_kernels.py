@@ -10,13 +10,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+
+from tests.conftest import in_the_interpreter
 
 pytest.importorskip("triton")
 
@@ -37,16 +37,8 @@ def parts(name: str) -> tuple[Any, Any]:
 @outside
 def test_in_the_interpreter() -> None:
     """The conformance kit over each kernel, and the tests below."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", __file__],
-        env={**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert f"{2 * len(OPS) + 3} passed" in done.stdout, done.stdout[-500:]
+    shown = in_the_interpreter(__file__)
+    assert f"{2 * len(OPS) + 3} passed" in shown, shown[-500:]
 
 
 @inside
