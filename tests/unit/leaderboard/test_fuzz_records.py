@@ -76,7 +76,7 @@ def fuzz(count, seed=0):
         text, use = targets[number % 2]
         mutate = rng.choice(MUTATIONS)
         mutant = mutate(rng, text)
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             try:
                 use(mutant.decode("utf-8") if isinstance(mutant, bytes) else mutant)
@@ -89,7 +89,7 @@ def fuzz(count, seed=0):
                 report.failures.append(f"{number} {mutate.__name__}: unreadable message {error.message[:200]!a}")
         except Exception as error:
             report.failures.append(f"{number} {mutate.__name__}: {type(error).__name__}: {error!s:.200}")
-        report.slowest_seconds = max(report.slowest_seconds, time.perf_counter() - start)
+        report.slowest_seconds = max(report.slowest_seconds, time.process_time() - start)
         report.by_mutation[mutate.__name__] += 1
     return report
 
@@ -227,10 +227,10 @@ def test_the_worst_that_a_file_of_legal_size_can_do_is_quick(use):
     text = record_to_toml(example_record()) if use is use_record else entry_text()
     room = (256 if use is use_record else 64) * 1024 - len(text) - 50
     lines = "".join(f"k{i:04}{'.a' * 100} = 1\n" for i in range(room // 212))
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(GolfregError):
         use(f"{text}\n[x]\n{lines}")
-    assert time.perf_counter() - start < SLOWEST_SECONDS
+    assert time.process_time() - start < SLOWEST_SECONDS
 
 
 if __name__ == "__main__":
