@@ -12,7 +12,7 @@ from typing import Any
 
 import sentencepiece
 
-from golfreg.api.errors import ConfigError
+from golfreg.api.errors import ConfigError, InputError
 from golfreg.config.job import write_whole
 
 # The special tokens, the digits and the byte fallback are the challenge's
@@ -51,6 +51,11 @@ def train_sentencepiece(texts: Sequence[str], vocab_size: int) -> bytes:
             sentence_iterator=sentences, model_writer=model, vocab_size=vocab_size, minloglevel=3, **SETTINGS
         )
     except RuntimeError as error:
+        if "sentences_.empty()" in str(error):
+            raise InputError(
+                f"the corpus has no training text to make the tokenizer `sp{vocab_size}` of",
+                hint="is a file empty, or are all its documents for validation?",
+            ) from error
         raise ConfigError(_why(str(error), vocab_size), hint="use a smaller `spN`, or `bytes`") from error
     return model.getvalue()
 
@@ -78,6 +83,4 @@ def _why(message: str, vocab_size: int) -> str:
         return start + f"its text yields at most {most[1]} tokens"
     if least := re.search(r"required_chars[^0-9]*\d+ vs (\d+)", message):
         return start + f"its characters alone need {least[1]} tokens"
-    if "sentences_.empty()" in message:
-        return start + "it has no text"
     return start + " ".join(message.split())[-200:]
