@@ -40,6 +40,7 @@ def arguments(corpus: Path, runs: Path, steps: str = STEPS) -> list[str]:
     ]  # fmt: skip
 
 
+MOST_KILLS = 20
 MADE_BY = {
     "quantize": ("sections.bin", "quantize.toml"), "pack": ("artifact.golfreg", "pack.toml"),
     "score": ("score.toml",), "record": ("record.toml",),
@@ -112,6 +113,7 @@ def test_sigkill_around_each_write_changes_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_sigkill_at_random_moments_changes_nothing(
     tmp_path: Path, tiny_corpus: Path, cache: Path, never_killed: str
 ) -> None:
@@ -119,10 +121,11 @@ def test_sigkill_at_random_moments_changes_nothing(
     environment = {**os.environ, "GOLFREG_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "golfreg", *arguments(tiny_corpus, tmp_path / "runs")]
     kills = 0
-    for _ in range(40):
+    while True:
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            process.wait(timeout=draw.uniform(3, 9))
+            # A slow machine may get through no stage between two kills: after some it is left to end.
+            process.wait(timeout=draw.uniform(3, 9) if kills < MOST_KILLS else 240)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -131,7 +134,7 @@ def test_sigkill_at_random_moments_changes_nothing(
         made = list((tmp_path / "runs").glob("*"))
         if made:
             command = [sys.executable, "-m", "golfreg", "run", "--resume", str(made[0])]
-        if process.returncode == 0:
+        if process.returncode == 0 or kills > MOST_KILLS:
             break
     assert process.returncode == 0, "it never got to the end"
     assert kills >= 2
