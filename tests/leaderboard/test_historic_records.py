@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from golfreg.leaderboard.entries import read_board
+from golfreg.leaderboard.reading import read_board
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "historic_records.md").read_text("utf-8")

@@ -115,7 +115,7 @@ def frontier(
     Example: golfreg leaderboard frontier --ruleset parameter-golf-frontier
     """
     from golfreg.leaderboard import frontier as replaying
-    from golfreg.leaderboard.entries import read_board
+    from golfreg.leaderboard.reading import read_board
     from golfreg.leaderboard.significance import default_ruleset
     from golfreg.rules.ruleset import load_ruleset
 

@@ -9,7 +9,8 @@ from typing import Any
 from golfreg.api.errors import InputError, nearest
 from golfreg.config import strict
 from golfreg.leaderboard.claims import claim_of
-from golfreg.leaderboard.entries import ENTRY_DIRECTORY, Entry, read_entry
+from golfreg.leaderboard.entries import ENTRY_DIRECTORY, Entry
+from golfreg.leaderboard.reading import read_entry
 from golfreg.rules.frontier import verdict_between
 from golfreg.rules.ruleset import Ruleset, RuleSignificance, list_rulesets, load_ruleset
 from golfreg.rules.significance import Sample, Verdict
