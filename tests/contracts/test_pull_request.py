@@ -106,7 +106,7 @@ def test_the_deletion_of_an_accepted_entry_is_refused(repo: Path) -> None:
     code, comment = pull_request(repo, lambda root: shutil.rmtree(root / RECORD))
     assert code == 1
     assert f"| `{RECORD}` | deleted | accepted | 1.3100 ± 0.0100 | 925,000 | 3 | 1 | - | - | 1 FAIL |" in comment
-    assert f"| FAIL | GR801 | `{RECORD}` | `the entry is deleted or renamed;" in comment
+    assert f"| FAIL | GR801 | `{RECORD}` | `the entry is deleted or renamed; it is 'accepted', so history" in comment
     assert f"| `{CLAIM}` | 2 → 1 |" in comment
     git(repo, "switch", "--quiet", "main")
     assert (repo / "leaderboard" / RECORD).is_dir()

@@ -4,7 +4,11 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from golfreg.leaderboard.entries import read_board
+import pytest
+
+from golfreg.api import InputError
+from golfreg.leaderboard.reading import read_board
+from golfreg.leaderboard.significance import compare, find_entry
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "historic_records.md").read_text("utf-8")
@@ -39,3 +43,16 @@ def test_the_disagreements_that_were_checked_by_hand_are_found():
         1337: "GR632", 1729: "GR644", 1371: "GR644", 1787: "GR621", 39: "GR614", 60: "GR623", 1945: "GR636",
     }  # fmt: skip
     assert {pull for pull, code in checked.items() if code not in found[pull]} == set()
+
+
+def test_the_p_values_that_pull_requests_reported_are_recomputed_from_the_imported_seeds():
+    page = (ROOT / "docs" / "significance.md").read_text("utf-8")
+    rows = re.findall(r"^\| (#\d+) \| (#\d+) \| (\S+) \| (\S+) \| (\S+) \| (\S+) \|$", page, re.MULTILINE)
+    assert len(rows) == 3
+    for candidate, record, t, df, p, reported in rows:
+        entries = [find_entry(ROOT / "leaderboard", said) for said in (candidate, record)]
+        _, verdict = compare(*entries, "parameter-golf-frontier")
+        assert (f"{verdict.t:.3f}", f"{verdict.df:.2f}", f"{verdict.p:.4f}") == (t, df, p)
+        assert f"{verdict.p:.3f}" == reported
+    with pytest.raises(InputError, match="has no entry `#1`"):
+        find_entry(ROOT / "leaderboard", "#1")

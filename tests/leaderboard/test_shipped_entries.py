@@ -7,8 +7,9 @@ import pytest
 from golfreg.config.record import record_to_toml
 from golfreg.leaderboard.add import readme
 from golfreg.leaderboard.challenge.importing import entry_files
-from golfreg.leaderboard.entries import entry_to_toml, read_board, read_entry
+from golfreg.leaderboard.entries import entry_to_toml
 from golfreg.leaderboard.rank import rank
+from golfreg.leaderboard.reading import read_board, read_entry
 from golfreg.rules.findings import Level
 
 ROOT = Path(__file__).parents[2] / "leaderboard"

@@ -15,7 +15,7 @@ ROOT = Path("leaderboard")
 
 
 def compare(
-    candidate: Annotated[str, typer.Argument(help="An entry: its directory, `track/date_name`, or its name.")],
+    candidate: Annotated[str, typer.Argument(help="An entry: its directory, `track/date_name`, its name, or `#1514`, its pull request.")],
     record: Annotated[str, typer.Argument(help="The entry that it is held against.")],
     ruleset: Annotated[
         str | None, typer.Option(help="Default: the candidate's own.", autocompletion=complete.rulesets)
@@ -115,7 +115,7 @@ def frontier(
     Example: golfreg leaderboard frontier --ruleset parameter-golf-frontier
     """
     from golfreg.leaderboard import frontier as replaying
-    from golfreg.leaderboard.entries import read_board
+    from golfreg.leaderboard.reading import read_board
     from golfreg.leaderboard.significance import default_ruleset
     from golfreg.rules.ruleset import load_ruleset
 

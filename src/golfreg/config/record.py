@@ -9,7 +9,7 @@ raises ``InputError``. Sizes are bytes, times seconds, losses nats.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
@@ -281,6 +281,11 @@ def read_record(path: Path) -> RunRecord:
 def parse_record(text: str, where: str) -> RunRecord:
     """Validate a record's text. ``where`` begins each message."""
     return quick.read(RunRecord, RECORD_SCHEMA, text, where)
+
+
+def parse_records(texts: Sequence[str]) -> list[RunRecord | None]:
+    """The same for many, sooner. None: whether and why it is not valid says ``parse_record``."""
+    return quick.read_many(RunRecord, RECORD_SCHEMA, texts)
 
 
 def to_table(facts: Any) -> Any:

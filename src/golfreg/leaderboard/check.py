@@ -13,7 +13,9 @@ from golfreg.api.errors import GolfregError, InputError
 from golfreg.config import strict
 from golfreg.leaderboard.challenge import folder
 from golfreg.leaderboard.claims import board_findings
-from golfreg.leaderboard.entries import ENTRY_DIRECTORY, Board, Broken, Entry, read_board, read_entry
+from golfreg.leaderboard.entries import ENTRY_DIRECTORY, Board, Entry
+from golfreg.leaderboard.places import Broken
+from golfreg.leaderboard.reading import read_board, read_entry
 from golfreg.rules.findings import Finding, Level
 from golfreg.rules.ruleset import load_ruleset
 

@@ -15,8 +15,10 @@ from golfreg.api.errors import ConfigError, GolfregError, InputError
 from golfreg.config import strict
 from golfreg.config.imported import MAX_IMPORTED_BYTES
 from golfreg.config.record import MAX_RECORD_BYTES
-from golfreg.leaderboard.entries import ENTRY_DIRECTORY, MAX_ENTRY_BYTES, Broken, Entry, read_entry
+from golfreg.leaderboard.entries import ENTRY_DIRECTORY, MAX_ENTRY_BYTES, Entry
 from golfreg.leaderboard.git import PLAIN, Leaf, Repository
+from golfreg.leaderboard.places import Broken
+from golfreg.leaderboard.reading import read_entry
 
 MAX_README_BYTES = 64 * 1024
 _TRACK = r"[a-z0-9][a-z0-9_.-]{0,99}"

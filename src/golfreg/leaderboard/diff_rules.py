@@ -105,7 +105,10 @@ def entries_stay(proposal: Proposal) -> Iterator[Problem]:
         old = proposal.before.entries.get(key)
         judged = old is not None and old.facts.status in JUDGED
         level = Level.WARN if proposal.maintainer and not judged else Level.FAIL
-        yield Problem('the entry is deleted or renamed; `status = "withdrawn"` takes a claim back', key, level)
+        instead = '`status = "withdrawn"` takes a claim back'
+        if old is not None and old.facts.status in FROZEN:
+            instead = f"it is `{old.facts.status}`, so history: a maintainer may change its status"
+        yield Problem(f"the entry is deleted or renamed; {instead}", key, level)
 
 
 @rule("GR802", "no file of an entry is deleted")

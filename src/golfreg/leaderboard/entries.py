@@ -7,24 +7,22 @@ are what others published.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
-from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from golfreg.api.errors import ConfigError, GolfregError, InputError
-from golfreg.config import quick, quick_sections, strict
-from golfreg.config.imported import MAX_IMPORTED_BYTES, Imported, ImportedRun, parse_imported
-from golfreg.config.record import MAX_RECORD_BYTES, RunRecord, parse_record, to_table
-from golfreg.leaderboard.places import find_entries, find_tracks
+from golfreg.api.errors import InputError
+from golfreg.config import quick, strict
+from golfreg.config.imported import Imported, ImportedRun
+from golfreg.config.record import RunRecord, to_table
+from golfreg.leaderboard.places import Broken
 from golfreg.rules.figures import Figures, SeedResult, figures_of, seed_result
-from golfreg.rules.findings import Finding, check_records
+from golfreg.rules.findings import Evidence, Finding, check, check_all
 from golfreg.rules.imported_rules import check_imported, imported_result
-from golfreg.rules.ruleset import Ruleset, load_ruleset
+from golfreg.rules.ruleset import Ruleset
 
 ENTRY_SCHEMA = 1
 MAX_ENTRY_BYTES = 64 * 1024
@@ -38,8 +36,6 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 _TRACK = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 ENTRY_DIRECTORY = re.compile(r"(\d{4}-\d\d-\d\d)_([a-z0-9][a-z0-9-]{0,59})")
 _BASE = re.compile(rf"[a-z0-9][a-z0-9_.-]{{0,99}}/{ENTRY_DIRECTORY.pattern}")
-T = TypeVar("T")
-_SEED_FILE = re.compile(r"seed_(0|-?[1-9]\d{0,18})\.toml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +120,12 @@ class Entry:
         """Every rule over the records and what is declared."""
         if self.imported is not None:
             return check_imported(self.imported, self.imported_runs, self.ruleset, self.facts.declared)
-        return check_records(self.records, self.ruleset, self.facts.declared, self.facts.date, now, self.figures)
+        return check(self.evidence(now))
+
+    def evidence(self, now: datetime | None) -> Evidence:
+        """What the rules look at, of an entry that is not imported."""
+        facts = self.facts
+        return Evidence(self.records, self.ruleset, facts.declared, facts.date, now or datetime.now(UTC), self.figures)
 
     @cached_property
     def results(self) -> list[SeedResult]:
@@ -152,13 +153,10 @@ class Entry:
         )
 
 
-@dataclass(frozen=True)
-class Broken:
-    """A directory that is no valid entry, and why."""
-
-    key: str
-    message: str
-    hint: str | None
+def findings_of(entries: Sequence[Entry], now: datetime) -> list[list[Finding]]:
+    """``Entry.findings`` of many, sooner."""
+    own = iter(check_all([entry.evidence(now) for entry in entries if entry.imported is None]))
+    return [next(own) if entry.imported is None else entry.findings(now) for entry in entries]
 
 
 @dataclass(frozen=True)
@@ -185,100 +183,3 @@ def entry_to_toml(facts: EntryFacts) -> str:
 def parse_entry(text: str, where: str) -> EntryFacts:
     """Validate the text of ``entry.toml``. InputError names the key."""
     return quick.read(EntryFacts, ENTRY_SCHEMA, text, where)
-
-
-def read_entry(directory: Path) -> Entry:
-    """Read and validate one entry. InputError for anything that is not as it should be."""
-    place = os.path.abspath(directory)
-    track, name = os.path.basename(os.path.dirname(place)), os.path.basename(place)
-    key = f"{track}/{name}"
-    said = ENTRY_DIRECTORY.fullmatch(name)
-    if said is None:
-        raise InputError(f"`{strict.shown(key)}` is not named as an entry is", "an entry is `track/YYYY-MM-DD_name`")
-    _plain(place)
-    path = f"{place}/entry.toml"
-    facts = parse_entry(_text(path, "entry", MAX_ENTRY_BYTES), f"entry `{path}`")
-    for what, content, expected in (
-        ("track", facts.track, track),
-        ("date", facts.date, said[1]),
-        ("name", facts.name, said[2]),
-    ):
-        if content != expected:
-            raise InputError(f"entry `{path}` says {what} `{content}`; its path says `{strict.shown(expected)}`")
-    try:
-        ruleset = load_ruleset(facts.ruleset)
-    except ConfigError as error:
-        raise InputError(f"entry `{path}`: {error.message}", error.hint) from error
-    if ruleset.track != facts.track:
-        raise InputError(f"entry `{path}`: ruleset `{ruleset.name}` is of track `{ruleset.track}`, not `{facts.track}`")
-    if os.path.lexists(f"{place}/imported.toml"):
-        path = f"{place}/imported.toml"
-        imported = parse_imported(_text(path, "import", MAX_IMPORTED_BYTES), f"import `{path}`", Imported)
-        # Git keeps no empty directory: an import without any seed has none.
-        found = os.path.lexists(f"{place}/runs")
-        runs = _read_runs(place, _imported_run, lambda run: run.seed) if found else {}
-        return Entry(key, facts, ruleset, {}, imported, runs)
-    records = _read_runs(place, _record, lambda record: record.run.seed)
-    if not records:
-        raise InputError(f"entry `{place}` has no records", "it has one file `runs/seed_N.toml` for each seed")
-    return Entry(key, facts, ruleset, records)
-
-
-def read_board(root: Path, track: str | None = None) -> Board:
-    """Every entry under ``root``, or of one track. InputError if there is no such leaderboard or track."""
-    entries, broken = [], []
-    with quick_sections.remembering():
-        for key, path in find_entries(root, find_tracks(root, track)):
-            try:
-                entries.append(read_entry(Path(path)))
-            except GolfregError as error:
-                broken.append(Broken(strict.shown(key, 200), error.message, error.hint))
-    return Board(entries, broken)
-
-
-def _record(path: str) -> RunRecord:
-    return parse_record(_text(path, "record", MAX_RECORD_BYTES), f"record `{path}`")
-
-
-def _imported_run(path: str) -> ImportedRun:
-    return parse_imported(_text(path, "imported run", MAX_IMPORTED_BYTES), f"imported run `{path}`", ImportedRun)
-
-
-def _read_runs(place: str, read: Callable[[str], T], seed_of: Callable[[T], int]) -> dict[str, T]:
-    """By file name, sorted by seed."""
-    runs = _plain(f"{place}/runs")
-    try:
-        names = sorted(os.listdir(runs))
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"entry `{place}` has no `runs` directory", "it holds one record for each seed") from None
-    except OSError as error:
-        raise InputError(f"`{runs}`: {error.strerror or error}", "check the path") from error
-    found: dict[int, T] = {}
-    for count, name in enumerate(names):
-        match = _SEED_FILE.fullmatch(name)
-        if match is None:
-            raise InputError(f"`{runs}` holds `{strict.shown(name)}`", "records are named `seed_N.toml`")
-        if count >= MAX_SEEDS:
-            raise InputError(f"`{runs}` holds over {MAX_SEEDS} records")
-        path = f"{runs}/{name}"
-        record = read(path)
-        seed = seed_of(record)
-        if seed != int(match[1]):
-            raise InputError(f"record `{path}` is of seed {seed}", "the file is named by its seed")
-        found[seed] = record
-    return {f"runs/seed_{seed}.toml": found[seed] for seed in sorted(found)}
-
-
-def _text(path: str, what: str, max_bytes: int) -> str:
-    try:
-        return strict.read_text(path, what, max_bytes, follow=False)
-    except InputError:
-        _plain(path)
-        raise
-
-
-def _plain(path: str) -> str:
-    """The path, unless it is a symbolic link: an entry shows nothing that lies outside it."""
-    if os.path.islink(path):
-        raise InputError(f"`{path}` is a symbolic link", "an entry holds its own files")
-    return path

@@ -14,45 +14,41 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from functools import cache
 from hashlib import blake2b
-from math import isfinite
 from pathlib import Path
-from types import NoneType
 from typing import Any, NamedTuple
+
+import msgspec
 
 from golfreg.leaderboard.lines import Line
 
-INDEX_FORMAT = 1
+INDEX_FORMAT = 2
 MAX_INDEX_BYTES = 1 << 30
-
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 class Kept(NamedTuple):
     """``names``: of the files, inside the entry, joined by newlines. ``state``: of these files, a digest.
 
-    ``latest``: the last date in them. ``text``: the whole as it is stored.
+    ``latest``: the last date in them.
     """
 
     names: str
     state: str
     latest: str
     line: Line
-    text: str
 
 
-def to_text(names: str, state: str, latest: str, line: Line) -> str:
-    """One line of the file."""
-    return _encode([names, state, latest, *line])
+_encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder(Kept)
 
 
-def of_texts(texts: list[str]) -> list[Kept]:
-    """What ``to_text`` wrote. ValueError for anything else."""
-    values = json.loads(f"[{','.join(texts)}]", parse_constant=_no_constant)
-    if len(values) != len(texts):
-        raise ValueError("a line holds more than one list")
-    return [_kept(value, text) for value, text in zip(values, texts, strict=True)]
+def to_bytes(kept: Iterable[Kept]) -> bytes:
+    """As it is stored: one line each."""
+    return _encoder.encode_lines(kept)
+
+
+def of_bytes(lines: bytes) -> list[Kept]:
+    """What ``to_bytes`` gave. msgspec.DecodeError for anything of another form."""
+    return _decoder.decode_lines(lines)
 
 
 def load(root: str) -> dict[str, Kept]:
@@ -64,8 +60,8 @@ def load(root: str) -> dict[str, Kept]:
         head, _, body = path.read_bytes().partition(b"\n")
         if json.loads(head) != _head(root, body):
             return {}
-        return {kept.line.entry: kept for kept in of_texts(body.decode().split("\n")[:-1])}
-    except (OSError, ValueError, ArithmeticError, RuntimeError):
+        return {kept.line.entry: kept for kept in of_bytes(body)}
+    except (OSError, ValueError, RuntimeError, msgspec.DecodeError):
         return {}
 
 
@@ -74,7 +70,7 @@ def save(root: str, kept: Iterable[Kept]) -> bool:
     from golfreg.config.job import write_whole
 
     try:
-        body = "".join(f"{one.text}\n" for one in kept).encode()
+        body = to_bytes(kept)
         path = index_path(root)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(_head(root, body)).encode() + b"\n" + body)
@@ -114,50 +110,3 @@ def made_by() -> str:
     places = {place for place in sys.path if os.path.isdir(place)}
     seen += sorted({name for place in places for name in os.listdir(place) if name.startswith("golfreg-")})
     return blake2b(json.dumps(seen).encode(), digest_size=16).hexdigest()
-
-
-def _kept(value: Any, text: str) -> Kept:
-    """ValueError unless every type is right."""
-    if type(value) is not list or not _shape_is_right(tuple(map(type, value))):
-        raise ValueError("a line of the index has another form")
-    names, state, latest, *rest = value
-    line = Line._make(rest)
-    texts = line.mixers + line.based_on + line.techniques
-    for finding in line.findings:
-        if type(finding) is not dict or tuple(finding) != _FINDING:
-            raise ValueError("a finding in the index has another form")
-        texts += finding.values()
-    figures: list[Any] = [line.bits_per_byte_mean, *line[_FIRST_FIGURE:_LAST_FIGURE], *line.seeds]
-    for said in line.declared.values():
-        figures += said if type(said) is list else (said,)
-    if not (_TEXT.issuperset(map(type, texts)) and _FIGURE.issuperset(map(type, figures))):
-        raise ValueError("a list in the index has another form")
-    if not isfinite(sum(figure for figure in figures if figure)):
-        raise ValueError("a figure in the index is not finite")
-    return Kept(names, state, latest, line, text)
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no figure")
-
-
-@cache
-def _shape_is_right(types: tuple[type, ...]) -> bool:
-    return len(types) == len(_TYPES) and all(one in allowed for one, allowed in zip(types, _TYPES, strict=True))
-
-
-_OF_FIELD: dict[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (float,),
-    "int | None": (int, NoneType),
-    "float | None": (float, NoneType),
-    "dict[str, Any]": (dict,),
-}
-_TYPES = (
-    *((str,), (str,), (str,)),
-    *(_OF_FIELD.get(getattr(kind, "__forward_arg__", str(kind)), (list,)) for kind in Line.__annotations__.values()),
-)
-_FIRST_FIGURE, _LAST_FIGURE = Line._fields.index("bits_per_byte_std"), Line._fields.index("fails")
-_TEXT, _FIGURE = frozenset((str,)), frozenset((int, float, NoneType))
-_FINDING = ("code", "level", "message", "where")

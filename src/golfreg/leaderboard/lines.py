@@ -6,15 +6,23 @@ Imports nothing that reads records, so that a board whose entries are all in the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from golfreg.leaderboard.entries import Entry
+    from golfreg.rules.findings import Finding
 
 UNRANKED = frozenset({"support", "withdrawn", "reverted", "invalid"})
 """Statuses that take part in no ranking."""
+
+
+class Noticed(TypedDict):
+    """A finding."""
+
+    code: str
+    level: str
+    message: str
+    where: str
 
 
 class Line(NamedTuple):
@@ -52,9 +60,9 @@ class Line(NamedTuple):
     mixers: list[str]
     based_on: list[str]
     techniques: list[str]
-    findings: list[dict[str, str]]
+    findings: list[Noticed]
     """Those that are not PASS."""
-    declared: dict[str, Any]
+    declared: dict[str, float | int | list[int]]
 
 
 class Placed(NamedTuple):
@@ -68,10 +76,10 @@ class Placed(NamedTuple):
     """It was the best ranked entry of its track on the day of its claim."""
 
 
-def line_of(entry: Entry, now: datetime) -> Line:
-    """The line of a valid entry; dates are held against ``now``."""
+def line_of(entry: Entry, all_findings: Iterable[Finding]) -> Line:
+    """The line of a valid entry that has these findings."""
     facts, figures, parts, imported = entry.facts, entry.figures, entry.parts, entry.imported
-    findings = [f for f in entry.findings(now) if f.level != "PASS"]
+    findings = [f for f in all_findings if f.level != "PASS"]
     first = next(iter(entry.records.values()), None)
     return Line(
         entry=entry.key,

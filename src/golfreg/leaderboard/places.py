@@ -5,8 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from golfreg.api.errors import InputError
+
+
+class Broken(NamedTuple):
+    """A directory that is no valid entry, and why."""
+
+    key: str
+    message: str
+    hint: str | None
 
 
 def find_tracks(root: Path, track: str | None = None) -> list[str]:

@@ -50,7 +50,7 @@ def sorter(columns: str | None) -> Callable[[list[Placed]], list[Placed]]:
     """Sorts by ``COLUMN[,-COLUMN]``, ``-``: the largest first. What is not known is last. None: by rank."""
     if columns is None:
         return list
-    wanted = []
+    wanted: list[tuple[Callable[[Placed], Any], bool]] = []
     for name in columns.split(","):
         column = find_column(name.strip().removeprefix("-"), "--sort")
         wanted.append((column.value, name.strip().startswith("-")))

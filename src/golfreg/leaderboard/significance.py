@@ -9,26 +9,41 @@ from typing import Any
 from golfreg.api.errors import InputError, nearest
 from golfreg.config import strict
 from golfreg.leaderboard.claims import claim_of
-from golfreg.leaderboard.entries import ENTRY_DIRECTORY, Entry, read_entry
+from golfreg.leaderboard.entries import ENTRY_DIRECTORY, Entry
+from golfreg.leaderboard.reading import read_entry
 from golfreg.rules.frontier import verdict_between
 from golfreg.rules.ruleset import Ruleset, RuleSignificance, list_rulesets, load_ruleset
 from golfreg.rules.significance import Sample, Verdict
 
 
 def find_entry(root: Path, said: str) -> Entry:
-    """By its directory, its key ``track/date_name``, or its name if only one has it. InputError otherwise."""
+    """By its directory, its key ``track/date_name``, its name or ``#pull_request`` if only one has it, else InputError."""
     if "\0" not in said and (Path(said) / "entry.toml").is_file():
         return read_entry(Path(said))
     keys = _keys(root)
-    found = [key for key in keys if said in (key, key.split("/")[1], key.split("_", 1)[1])]
+    if said[:1] == "#":
+        found = [key for key in keys if _pull_request(root / key) == said]
+    else:
+        found = [key for key in keys if said in (key, key.split("/")[1], key.split("_", 1)[1])]
     if len(found) > 1:
         raise InputError(f"`{strict.shown(said)}` could be {', '.join(found[:5])}", "give it as `track/date_name`")
     if not found:
-        names = [key.split("_", 1)[1] for key in keys]
-        raise InputError(
-            f"the leaderboard at `{root}` has no entry `{strict.shown(said)}`", nearest(said, names, "entries")
-        )
+        hint = nearest(said, [key.split("_", 1)[1] for key in keys], "entries")
+        if len(hint) > 200:
+            hint = "`golfreg leaderboard show --columns entry` lists them; an import is also `#` and its pull request"
+        raise InputError(f"the leaderboard at `{root}` has no entry `{strict.shown(said)}`", hint)
     return read_entry(root / found[0])
+
+
+def _pull_request(directory: Path) -> str:
+    """As in #1514, of an entry that was imported from one; else empty."""
+    if not (directory / "imported.toml").exists():
+        return ""
+    try:
+        imported = read_entry(directory).imported
+    except InputError:
+        return ""
+    return f"#{imported.source.pull_request}" if imported else ""
 
 
 def rule_of(ruleset: Ruleset) -> RuleSignificance:

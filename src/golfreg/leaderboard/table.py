@@ -11,7 +11,7 @@ from typing import Any
 
 from golfreg.leaderboard.columns import LEAST_NEEDED, Column, Value
 from golfreg.leaderboard.lines import Placed
-from golfreg.leaderboard.scan import Unreadable
+from golfreg.leaderboard.places import Broken
 
 WIDEST = 24
 """Longer cells are folded before a column is left out for them."""
@@ -72,7 +72,7 @@ def csv_text(columns: Sequence[Column], tracks: dict[str, list[Placed]]) -> str:
     return out.getvalue()
 
 
-def json_lines(tracks: dict[str, list[Placed]], broken: Iterable[Unreadable]) -> Iterator[str]:
+def json_lines(tracks: dict[str, list[Placed]], broken: Iterable[Broken]) -> Iterator[str]:
     """The lines of one JSON document: tracks and what is broken, an entry a line, in full precision."""
 
     def listed(values: Iterable[object]) -> str:

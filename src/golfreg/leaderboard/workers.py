@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def in_processes(function: Callable[..., list[T]], arguments: Sequence[tuple[Any, ...]], workers: int) -> list[T]:
-    """What ``function`` gives for each of ``arguments``, one list after the other.
+def in_processes(function: Callable[..., T], arguments: Sequence[tuple[Any, ...]], workers: int) -> list[T]:
+    """What ``function`` gives for each of ``arguments``, in order.
 
     Processes are forked where that is safe. If one is killed, everything is done here.
     """
@@ -23,9 +23,9 @@ def in_processes(function: Callable[..., list[T]], arguments: Sequence[tuple[Any
     context = multiprocessing.get_context("fork" if alone else "spawn")
     executor = ProcessPoolExecutor(workers, context, initializer=_begin)
     try:
-        return [one for each in executor.map(function, *zip(*arguments, strict=True)) for one in each]
+        return list(executor.map(function, *zip(*arguments, strict=True)))
     except BrokenProcessPool:
-        return [one for each in arguments for one in function(*each)]
+        return [function(*each) for each in arguments]
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
 

@@ -7,7 +7,7 @@ and data, GR4xx seeds, GR5xx origin; elsewhere GR6xx imports, GR7xx the whole le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -82,13 +82,19 @@ def _kept(code: str, title: str) -> Finding:
     return Finding(code, Level.PASS, title)
 
 
-def check(evidence: Evidence) -> list[Finding]:
-    """The findings of every rule, by code; a rule that is kept gives one PASS."""
-    found: list[Finding] = []
+def check_all(evidence: Sequence[Evidence]) -> list[list[Finding]]:
+    """The findings of every rule for each, by code; a rule that is kept gives one PASS. Rule by rule, as is quicker."""
+    found: list[list[Finding]] = [[] for _ in evidence]
     for one in all_rules():
-        problems = [Finding(one.code, p.level, p.message, p.where) for p in one.check(evidence)]
-        found += problems or [_kept(one.code, one.title)]
+        for each, findings in zip(evidence, found, strict=True):
+            problems = [Finding(one.code, p.level, p.message, p.where) for p in one.check(each)]
+            findings += problems or [_kept(one.code, one.title)]
     return found
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """``check_all`` of one."""
+    return check_all([evidence])[0]
 
 
 def check_records(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache, lru_cache
 
 from golfreg.api.errors import GolfregError
@@ -29,7 +29,7 @@ def ruleset(evidence: Evidence) -> Iterator[Problem]:
 @rule("GR502", "no date is in the future, and no entry is older than its runs")
 def dates(evidence: Evidence) -> Iterator[Problem]:
     """But for an hour, since clocks differ."""
-    latest = f"{evidence.now + CLOCK_SLACK:{DATE_FORMAT}}"
+    latest = _latest(evidence.now)
     for where, record in evidence.records.items():
         if record.run.date > latest:
             yield Problem(f"{record.run.date} is in the future", where)
@@ -64,6 +64,11 @@ def hardware(evidence: Evidence) -> Iterator[Problem]:
             yield Problem(f"`{machine.gpu}`; the track has {allowed.gpu}", where)
         if allowed.cores and machine.cores > allowed.cores:
             yield Problem(f"{machine.cores} CPU cores; the track has {allowed.cores}", where, Level.WARN)
+
+
+@lru_cache(maxsize=1)
+def _latest(now: datetime) -> str:
+    return f"{now + CLOCK_SLACK:{DATE_FORMAT}}"
 
 
 @cache

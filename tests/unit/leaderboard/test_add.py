@@ -9,7 +9,7 @@ import golfreg.leaderboard.writing as writing
 from golfreg.api import AnswerIsNo, ConfigError, EnvironmentFault, InputError
 from golfreg.config.record import read_record
 from golfreg.leaderboard.add import add
-from golfreg.leaderboard.entries import read_entry
+from golfreg.leaderboard.reading import read_entry
 from golfreg.rules.findings import Level
 from golfreg.testing.records import changed, example_record
 

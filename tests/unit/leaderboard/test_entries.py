@@ -5,7 +5,8 @@ import pytest
 
 from golfreg.api import InputError
 from golfreg.leaderboard.check import read_any
-from golfreg.leaderboard.entries import STATUSES, parse_entry, read_board, read_entry
+from golfreg.leaderboard.entries import STATUSES, parse_entry
+from golfreg.leaderboard.reading import read_board, read_entry
 
 
 def edit(path, old, new):

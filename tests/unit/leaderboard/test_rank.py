@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 
 from golfreg.leaderboard import lines, rank
 from golfreg.leaderboard.columns import COLUMNS, DEFAULT
-from golfreg.leaderboard.entries import read_board
 from golfreg.leaderboard.lines import line_of, place
+from golfreg.leaderboard.reading import read_board
 from golfreg.leaderboard.render import escape, score_text
 from golfreg.leaderboard.scan import list_board
 from golfreg.rules import claims
@@ -16,7 +16,7 @@ def ranked(tmp_path):
     """By both ways, which must agree."""
     entries = read_board(tmp_path / "board").entries
     rows = rank.rank(entries, NOW)
-    placed = place(line_of(entry, NOW) for entry in entries)
+    placed = place(line_of(entry, entry.findings(NOW)) for entry in entries)
     assert {track: [(row.entry.key, row.rank) for row in each] for track, each in rows.items()} == {
         track: [(one.line.entry, one.rank) for one in each] for track, each in placed.items()
     }

@@ -22,9 +22,10 @@ from golfreg.config.imported import (
     imported_to_toml,
 )
 from golfreg.config.record import record_to_toml
-from golfreg.leaderboard.entries import EntryFacts, Reproduction, entry_to_toml, read_board
+from golfreg.leaderboard.entries import EntryFacts, Reproduction, entry_to_toml
 from golfreg.leaderboard.lines import place
 from golfreg.leaderboard.rank import rank
+from golfreg.leaderboard.reading import read_board
 from golfreg.leaderboard.scan import list_board
 from golfreg.leaderboard.site.build import MARKER, build
 from golfreg.leaderboard.site.lines import survey

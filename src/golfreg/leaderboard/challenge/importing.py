@@ -24,7 +24,8 @@ from golfreg.leaderboard.challenge.folder import NON_RECORD, RECORD, RecordFolde
 from golfreg.leaderboard.challenge.folder_rules import kept_findings
 from golfreg.leaderboard.challenge.submission import declared_of
 from golfreg.leaderboard.challenge.supplement import Supplement, Supplements
-from golfreg.leaderboard.entries import Entry, EntryFacts, entry_to_toml, read_board
+from golfreg.leaderboard.entries import Entry, EntryFacts, entry_to_toml
+from golfreg.leaderboard.reading import read_board
 from golfreg.leaderboard.writing import write_directory
 from golfreg.rules.figures import Figures
 from golfreg.rules.ruleset import load_ruleset

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from golfreg.api.errors import ConfigError, EnvironmentFault, InputError
 from golfreg.config import strict
-from golfreg.leaderboard.entries import Broken
+from golfreg.leaderboard.places import Broken
 from golfreg.leaderboard.site.charts import charts
 from golfreg.leaderboard.site.lines import Survey, Track, survey
 from golfreg.leaderboard.site.pages import Pages

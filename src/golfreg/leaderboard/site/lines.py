@@ -13,8 +13,10 @@ from functools import cached_property
 from pathlib import Path
 
 from golfreg.api.errors import GolfregError, InputError
-from golfreg.leaderboard.entries import Broken, Entry, Parts, read_entry
+from golfreg.leaderboard.entries import Entry, Parts
 from golfreg.leaderboard.lines import order
+from golfreg.leaderboard.places import Broken
+from golfreg.leaderboard.reading import read_entry
 from golfreg.rules.figures import Figures
 from golfreg.rules.findings import Level
 from golfreg.rules.ruleset import Ruleset

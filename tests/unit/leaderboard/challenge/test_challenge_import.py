@@ -10,8 +10,8 @@ from golfreg.cli.app import app
 from golfreg.leaderboard.challenge.board import read_table, row_of
 from golfreg.leaderboard.challenge.importing import Options, entry_files, plan_import, write_import
 from golfreg.leaderboard.challenge.supplement import read_supplements
-from golfreg.leaderboard.entries import read_board, read_entry
 from golfreg.leaderboard.rank import rank
+from golfreg.leaderboard.reading import read_board, read_entry
 from golfreg.rules.findings import Level
 
 TABLE = """\
