@@ -31,7 +31,7 @@ Kind = Annotated[
     typer.Option(
         "--kind",
         autocompletion=complete.kinds,
-        help="architecture, mixer, quantizer, codec, op, kernel, corpus or observer.",
+        help=complete.KIND_NAMES,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
