@@ -98,7 +98,7 @@ def test_each_component_that_cannot_be_used_is_named_with_what_mends_it(monkeypa
     assert int(total) - int(able) >= 3
 
 
-def test_a_kernel_without_its_library_and_a_codec_without_its_program_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_without_its_library_and_a_codec_without_its_program_are_named() -> None:
     provider = Provider("my", "golfreg-my", "1.0", "golfreg_my.plugin")
     fast = Kernel(name="fast", summary="", target="golfreg_my.k:fast", op="cube", install="pip install cubes==2")
     packer = Codec(name="packer", summary="", target="golfreg_my.c:packer", programs=("packer9",))
