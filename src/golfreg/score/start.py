@@ -26,8 +26,8 @@ UNCOUNTED_SECONDS = 900.0
 
 _COUNTED = frozenset({"decode", "score"})
 _FASTER = (
-    "was the machine busy with other work? a run scores again with `--resume`; else make the model or its decoder faster,"
-    " or for a trial score less: `--set data.validation_tokens=50000`"
+    "was the machine busy with other work? a run scores again with `--resume`; else make the model or its decoder"
+    " faster, or for a trial score less: `--set data.validation_tokens=50000`"
 )
 _TAIL = 2000
 _LEAVE_SECONDS = 60.0
