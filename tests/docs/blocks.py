@@ -22,7 +22,7 @@ NOT_RUN = {
     "export.md": "needs what is handed in; tests/contracts/test_export.py",
     "historic_records.md": "imports a clone of the challenge's repository",
     "corpora.md": "needs the network or data of one's own",
-    "observers.md": "trackio has a library of its own; the rest in tests/contracts/test_observers_page.py",
+    "observers.md": "trackio has a library of its own; the rest in test_observers_page.py and tutorial/observer.md",
     "site.md": "a synopsis; tests/contracts/test_site_in_browser.py",
     "quantizers.md python": "minutes on two cores",
     "significance.md": "a synopsis; tests/unit/cli has the commands",

@@ -21,6 +21,7 @@ import pytest
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CHALLENGE = "willdepueoai/parameter-golf"
 SHARD_TOKENS = 3000
+PATIENCE_SECONDS = 600
 WORDS = "the model reads one token after another and guesses what comes next from all it has seen so far".split()
 
 
@@ -29,7 +30,8 @@ class Hub:
     """What is published, what goes wrong, and what was asked.
 
     ``faults``: (method, end of the path) to what the next requests get, one after another: a status
-    with headers, ``cut`` after so many bytes, other ``content``, or ``slow``: seconds for each megabyte.
+    with headers, ``cut`` after so many bytes, other ``content``, or ``held``: so many bytes come, and
+    the rest never.
     ``hidden``: paths that do not exist although the manifest has them.
     """
 
@@ -38,6 +40,7 @@ class Hub:
     hidden: set[str] = field(default_factory=set)
     sizes: dict[str, int] = field(default_factory=dict)
     log: list[tuple[str, str, str]] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
     url: str = ""
 
     def fault(self, method: str, path: str) -> dict[str, Any]:
@@ -123,11 +126,10 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.wfile.flush()
             return self.connection.close()
-        if "slow" in fault:
-            self.send(status, part[: 1 << 20], {**headers, "Content-Length": str(len(part))})
-            for at in range(1 << 20, len(part), 1 << 20):
-                threading.Event().wait(fault["slow"])
-                self.wfile.write(part[at : at + (1 << 20)])
+        if "held" in fault:
+            self.send(status, part[: fault["held"]], {**headers, "Content-Length": str(len(part))})
+            self.hub.ended.wait()
+            self.close_connection = True
             return None
         return self.send(status, part, headers)
 
@@ -233,9 +235,15 @@ def hub(published: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    # On a busy machine the stand-in may be slow to answer: that is none of the faults under test.
+    for name in ("HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"):
+        monkeypatch.setenv(name, str(PATIENCE_SECONDS))
+        monkeypatch.setattr(f"huggingface_hub.constants.{name}", PATIENCE_SECONDS)
+    monkeypatch.setattr("golfreg_fineweb.hub._TIMEOUT", float(PATIENCE_SECONDS))
     try:
         yield hub
     finally:
+        hub.ended.set()
         server.shutdown()
         thread.join()
         server.server_close()

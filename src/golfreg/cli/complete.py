@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from golfreg.api import KINDS
+
 Offered = list[tuple[str, str]]
+KIND_NAMES = ", ".join(list(KINDS)[:-1]) + f" or {list(KINDS)[-1]}."
 
 
 def components(kind: str | None) -> Callable[[str], Offered]:
     """Names of the components of a kind; of every kind if None."""
 
     def complete(incomplete: str) -> Offered:
-        from golfreg.api import KINDS
         from golfreg.registry.host import get_host
 
         found = [component for each in KINDS if kind in (None, each) for component in get_host().of_kind(each)]
@@ -32,8 +34,6 @@ def corpora(incomplete: str) -> Offered:
 
 def kinds(incomplete: str) -> Offered:
     """Kinds of component."""
-    from golfreg.api import KINDS
-
     return _matching(((kind, "") for kind in KINDS), incomplete)
 
 

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from golfreg.cli import complete
 from golfreg.cli.out import Out, plain
 
 
 def new(
     name: Annotated[str, typer.Argument(help="Name of the component; the distribution is golfreg-NAME.")],
-    kind: Annotated[str, typer.Option("--kind", help="architecture, mixer, quantizer, codec, op, kernel or corpus.")],
+    kind: Annotated[str, typer.Option("--kind", help=complete.KIND_NAMES, autocompletion=complete.kinds)],
     into: Annotated[Path, typer.Option("--into", help="Directory in which golfreg-NAME is made.")] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from golfreg.api import KINDS, AnswerIsNo, UnknownComponentError
+from golfreg.api.links import docs_link
 from golfreg.cli import complete, new_plugin
 from golfreg.cli.component_status import facts, status, target_failures, target_faults, typed
 from golfreg.cli.out import Out, plain
@@ -31,7 +32,7 @@ Kind = Annotated[
     typer.Option(
         "--kind",
         autocompletion=complete.kinds,
-        help="architecture, mixer, quantizer, codec, op, kernel, corpus or observer.",
+        help=complete.KIND_NAMES,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -92,6 +93,7 @@ def list_(kind: Kind = None, as_json: AsJson = False) -> None:
                 ],
                 title="Failed to load",
             )
+            out.talk(f"{docs_link('errors#a-plugin-does-not-load')} says what each stage means and where to look")
         if host.disabled:
             names = ", ".join(sorted({p.distribution for p in host.disabled}))
             out.talk(f"{DISABLE_VARIABLE} disables {plain(names)}")
@@ -163,6 +165,7 @@ def check(
     failed = [o for _, o in outcomes if not o.passed]
     if failed and not as_json:
         out.table(("failed check", "what to do"), [(o.check, o.advice) for o in failed])
+        out.talk(f"{docs_link('reference/protocols')} says what a component of each kind provides")
     if unchecked := [o for _, o in outcomes if not o.checked]:
         out.warn(f"{len(unchecked)} of {len(outcomes)} checks had nothing to look at: {unchecked[0].reason}")
     if failed:

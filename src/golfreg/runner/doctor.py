@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from golfreg.data.cache import cache_root
+from golfreg.registry.check import install_command
 from golfreg.registry.host import Host, get_host
 from golfreg.runner.rundir import runs_root
 
@@ -205,16 +206,35 @@ def _isolation() -> Iterator[Symptom]:
 def _plugins(host: Callable[[], Host] = get_host) -> Iterator[Symptom]:
     loaded = host()
     for failure in loaded.failures:
-        name = failure.component or failure.plugin
+        name = failure.component or f"`{failure.plugin}`"
+        leave_out = f"GOLFREG_DISABLE_PLUGINS={failure.plugin}"
         yield Symptom(
             "plugin",
             Health.WARN,
-            f"`{name}` of {failure.provider.distribution}: {failure.error}",
+            f"{name} of {failure.provider.distribution}: {failure.error}",
             "what it offers is missing; nothing else is",
-            f"pip install --upgrade {failure.provider.distribution}, or GOLFREG_DISABLE_PLUGINS={failure.plugin}",
+            f"{failure.hint or f'pip install --upgrade {failure.provider.distribution}'}, or {leave_out}",
         )
-    if not loaded.failures:
-        yield Symptom("plugins", Health.OK, f"{len(loaded.components)} components", "all loaded")
+    usable = 0
+    lacking: dict[tuple[str, str, str], list[str]] = {}
+    for component in loaded.components:
+        rivals = loaded.rivals(component)
+        usable += not (rivals or component.missing or component.missing_programs)
+        for rival in rivals:
+            if component.distribution < rival.distribution:
+                found = f"{component.label} is of {component.distribution} and of {rival.distribution}"
+                yield Symptom("conflict", Health.WARN, found, "neither can be used", "pip uninstall one of the two")
+        if component.missing and component.kind == "kernel":
+            lack = "library", ", ".join(component.missing), install_command(component.descriptor, component.missing)
+        elif programs := ", ".join(component.missing_programs):
+            lack = "program", programs, f"install {programs}, a package of your system"
+        else:
+            continue
+        lacking.setdefault(lack, []).append(component.label)
+    for (part, names, mend), labels in lacking.items():
+        found = f"{', '.join(labels)}: {names} not installed"
+        yield Symptom(part, Health.WARN, found, "cannot be chosen; an op's other kernels can", mend)
+    yield Symptom("plugins", Health.OK, f"{usable} of {len(loaded.components)} components", "can be used")
 
 
 def _optional() -> Iterator[Symptom]:

@@ -25,6 +25,10 @@ UNCOUNTED_SECONDS = 900.0
 """Most that may pass outside the counted phases: imports, reading the tokens, the probe."""
 
 _COUNTED = frozenset({"decode", "score"})
+_FASTER = (
+    "was the machine busy with other work? a run scores again with `--resume`; else make the model or its decoder"
+    " faster, or for a trial score less: `--set data.validation_tokens=50000`"
+)
 _TAIL = 2000
 _LEAVE_SECONDS = 60.0
 """From the last word of the scoring process to its end: it writes its answer."""
@@ -112,7 +116,7 @@ def _watch(process: subprocess.Popen[bytes], reader: int, limit_seconds: float, 
             process.kill()
             raise AnswerIsNo(
                 _too_slow(limit_seconds, done, total) if counted else f"the scorer's `{phase}` took too long",
-                "make the model or its decoder faster, or score fewer windows" if counted else "see whether it hangs",
+                _FASTER if counted else "see whether it hangs",
             )
         if not select.select([reader], [], [], min(left, 1.0))[0]:
             continue
@@ -162,7 +166,7 @@ def _answer(code: int, scratch: Path, limit_seconds: float) -> dict[str, Any]:
     if limit_seconds and result["score_seconds"] > limit_seconds:
         raise AnswerIsNo(
             f"decoding and scoring took {result['score_seconds']:.1f} s; {limit_seconds:g} s are allowed",
-            "make the model or its decoder faster, or score fewer windows",
+            _FASTER,
         )
     return result
 

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import importlib
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -209,10 +210,21 @@ def _outcome(each: Check, subject: Subject) -> Outcome:
     except Unchecked as reason:
         return Outcome(each.name, True, str(reason), checked=False)
     except AssertionError as error:
-        return Outcome(each.name, False, str(error), each.advice)
+        return Outcome(each.name, False, f"{error}{_place(error.__cause__, subject)}", each.advice)
     except Exception as error:
-        return Outcome(each.name, False, f"{type(error).__name__}: {error}", each.advice)
+        return Outcome(each.name, False, f"{type(error).__name__}: {error}{_place(error, subject)}", each.advice)
     return Outcome(each.name, True)
+
+
+def _place(error: BaseException | None, subject: Subject) -> str:
+    """`` (mixer.py:49, in forward)``: the innermost line of the component's own package; empty if it has none there."""
+    package = str(getattr(subject.target, "__module__", "")).partition(".")[0]
+    found = ""
+    for frame, line in traceback.walk_tb(error.__traceback__ if error else None):
+        module = str(frame.f_globals.get("__name__"))
+        if module.partition(".")[0] == package and not module.startswith("golfreg.testing"):
+            found = f" ({Path(frame.f_code.co_filename).name}:{line}, in {frame.f_code.co_name})"
+    return found
 
 
 def refuses(call: Callable[[], object], what: str) -> None:

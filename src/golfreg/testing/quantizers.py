@@ -119,8 +119,9 @@ def the_error_of_every_row_group_is_bounded(subject: Subject) -> None:
         labels = [group for group, _ in roles[name].groups] or [""]
         for label, true, given in zip(labels, true_pieces, given_pieces, strict=True):
             error, size = rms(given - true), rms(true)
-            what = f"`{name}` {label}".strip()
-            expect(error <= LARGEST_RELATIVE_ERROR * size, f"{what}: the error is {error:.3g} RMS of {size:.3g}")
+            most = LARGEST_RELATIVE_ERROR * size
+            told = f"the error is {error:.3g} RMS, at most {most:.3g} may be, of weights of {size:.3g}"
+            expect(error <= most, f"`{name}` {label}".strip() + f": {told}")
 
 
 def rms(x: torch.Tensor) -> float:

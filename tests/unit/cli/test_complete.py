@@ -33,6 +33,7 @@ def complete(words: str, cwd: Path, count: int) -> list[str]:
         ("golfreg run --ruleset cpu", {"cpu-smoke"}),
         ("golfreg plugins show int", {"int6", "int8"}),
         ("golfreg plugins list --kind quant", {"quantizer"}),
+        ("golfreg plugins new mine --kind ob", {"observer"}),
         ("golfreg leaderboard show --track cpu", {"cpu-smoke"}),
         ("golfreg leaderboard frontier --ruleset parameter-golf-f", {"parameter-golf-frontier"}),
         ("golfreg doct", {"doctor"}),

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from golfreg.api import Codec, Kernel
+from golfreg.registry.host import Host
+from golfreg.registry.records import Provider, Registered
 from golfreg.runner import doctor
 from golfreg.runner.doctor import Health, examine
 
@@ -78,3 +81,31 @@ def test_a_look_that_breaks_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> N
     assert (first.part, first.health) == ("machine", Health.WARN)
     assert "no such register" in first.found
     assert rest[0].part == "python"
+
+
+def test_each_component_that_cannot_be_used_is_named_with_what_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("missing_library", "duplicate_name", "import_error"):
+        monkeypatch.syspath_prepend(PLUGINS / name)
+    host = Host(path=list(sys.path))
+    *others, last = doctor._plugins(lambda: host)
+    found = {symptom.found: symptom.mend for symptom in others}
+    library = next(text for text in found if "golfreg_absent_library.fast" in text)
+    assert "pip install golfreg_absent_library" in found[library]
+    assert "GOLFREG_DISABLE_PLUGINS=missing_library" in found[library]
+    assert "codec `lzma` is of golfreg and of golfreg-duplicate-name" in found
+    assert any("no licence file found" in text for text in found)
+    able, _, total = last.found.removesuffix(" components").partition(" of ")
+    assert int(total) - int(able) >= 3
+
+
+def test_a_kernel_without_its_library_and_a_codec_without_its_program_are_named() -> None:
+    provider = Provider("my", "golfreg-my", "1.0", "golfreg_my.plugin")
+    fast = Kernel(name="fast", summary="", target="golfreg_my.k:fast", op="cube", install="pip install cubes==2")
+    packer = Codec(name="packer", summary="", target="golfreg_my.c:packer", programs=("packer9",))
+    host = Host(sources=())
+    host.components += [Registered(fast, provider, ("cubes",)), Registered(packer, provider, (), ("packer9",))]
+    kernel, codec, last = doctor._plugins(lambda: host)
+    assert (kernel.found, kernel.mend) == ("kernel `fast` of `cube`: cubes not installed", "pip install cubes==2")
+    assert codec.found == "codec `packer`: packer9 not installed"
+    assert "packer9" in codec.mend
+    assert last.found == "0 of 2 components"

@@ -10,7 +10,8 @@ import pytest
 
 from golfreg.api import KINDS, ConfigError, UnknownComponentError
 from golfreg.registry.host import get_host
-from golfreg.testing import checks, conformance, iter_components, run_checks
+from golfreg.testing import checks, conformance, iter_components, kit, run_checks
+from golfreg.testing.kit import Check, Subject, refuses
 
 MINIATURES = Path(__file__).parents[2] / "plugins"
 
@@ -111,3 +112,22 @@ def _environment(*names: str) -> dict[str, str]:
 def test_importing_the_kit_imports_no_torch() -> None:
     code = "import sys, golfreg.testing; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_exception_in_a_component_is_reported_with_its_line_there() -> None:
+    class Careless:
+        def forward(self) -> float:
+            return 1 / 0
+
+    def direct(subject: Subject) -> None:
+        subject.target.forward()
+
+    def refused(subject: Subject) -> None:
+        refuses(subject.target.forward, "an odd input")
+
+    for run, told in ((direct, "ZeroDivisionError: "), (refused, "an odd input: raised ZeroDivisionError: ")):
+        outcome = kit._outcome(Check("codec", "a_claim", "what to do", run), Subject(Careless(), None))
+        assert not outcome.passed
+        assert outcome.reason.startswith(told)
+        line = Careless.forward.__code__.co_firstlineno + 1
+        assert outcome.reason.endswith(f" (test_kit.py:{line}, in forward)")
