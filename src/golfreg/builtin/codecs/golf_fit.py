@@ -18,6 +18,8 @@ OCTAVE = 8
 MOST_CLASSES = 160
 _LEAST_CODES = 2048
 _ROUNDS = 3
+_COARSE = 350
+"""Of n codes a scale is known to within 1 / sqrt(2 n); steps of sqrt(6 / n) take the fewest bits, classes included."""
 _TABLE_BITS = 12.0
 _GRADE_BITS = 0.8
 _BLOCK_BYTES = 1 << 26
@@ -209,18 +211,21 @@ def _move(m: Matrix, bits_TS: np.ndarray, column_bits: np.ndarray, row_bits: np.
     assert m.row_R is not None
     assert m.column_C is not None
     cost_CK = _costs(m, bits_TS, 1)
-    m.column_C = _cheapest(cost_CK, m.column_C, column_bits)
+    m.column_C = _cheapest(cost_CK, m.column_C, column_bits, len(m.row_R))
     cost_RK = _costs(m, bits_TS, 0)
-    m.row_R = _cheapest(cost_RK, m.row_R, row_bits)
+    m.row_R = _cheapest(cost_RK, m.row_R, row_bits, len(m.column_C))
 
 
 _SPAN = np.arange(-40, 61)
 
 
-def _cheapest(cost: np.ndarray, now: np.ndarray, class_bits: np.ndarray) -> np.ndarray:
+def _cheapest(cost: np.ndarray, now: np.ndarray, class_bits: np.ndarray, codes: int) -> np.ndarray:
+    """The classes of vectors of so many ``codes`` each: a quarter of an octave apart where these are few."""
     away = np.abs(_SPAN - int(np.median(now)))
-    best = (cost + class_bits[np.minimum(away, len(class_bits) - 1)]).argmin(1)
-    return np.asarray(_SPAN[best], np.int16)
+    bits = cost + class_bits[np.minimum(away, len(class_bits) - 1)]
+    if codes < _COARSE:
+        bits[:, away % 2 == 1] = np.inf
+    return np.asarray(_SPAN[bits.argmin(1)], np.int16)
 
 
 def _costs(m: Matrix, bits_TS: np.ndarray, axis: int, alone: bool = False) -> np.ndarray:
@@ -266,7 +271,8 @@ def _settle(
     alone_CK, alone_RK = _costs(m, bits_TS, 1, True), _costs(m, bits_TS, 0, True)
     constant = int(alone_CK.sum(0).argmin())
     offers.append((float(alone_CK.sum(0)[constant]), None, None))
-    column_C, row_R = (_cheapest(alone_CK, m.column_C, column_bits), _cheapest(alone_RK, m.column_C, row_bits))
+    column_C = _cheapest(alone_CK, m.column_C, column_bits, rows)
+    row_R = _cheapest(alone_RK, m.column_C, row_bits, columns)
     offers.append(
         (float(alone_CK[np.arange(columns), column_C - _SPAN[0]].sum()) + side(column_C, column_bits), column_C, None)
     )
