@@ -19,10 +19,10 @@ from golfreg.api.codec import NoConfig, read_exactly
 from golfreg.api.errors import InputError
 from golfreg.api.values import ITEM_BYTES, STORAGE_DTYPE, CostTable, Layout, Section, Stream
 from golfreg.builtin.codecs.golf_predict import MOST_COLUMNS, restore, weights_from
-from golfreg.builtin.codecs.golf_tables import Decoder, Numbers, frequencies, read_grades
+from golfreg.builtin.codecs.golf_tables import WHOLE, Decoder, Numbers, frequencies, read_grades
 
-STORED, MODELLED = 0, 1
-"""First byte of a stream: planes of bytes under raw LZMA1, or under the models of this codec."""
+STORED, MODELLED = 0, 2
+"""First byte of a stream: planes of bytes under raw LZMA1, or under the models of this codec. 1 was an earlier form."""
 AUXILIARY_TABLES = 5
 """Of the grades of other tables, the classes of columns, those of rows, weights of prediction, rows that are apart."""
 MOST_LANES_LOG2 = 12
@@ -40,11 +40,13 @@ class GolfCodec:
 
     def decode(self, streams: Sequence[Stream], layouts: Sequence[Layout], config: Any) -> list[np.ndarray]:
         found: dict[int, np.ndarray] = {}
+        decoder = Decoder()
         for stream in streams:
             if any(not 0 <= i < len(layouts) or i in found for i in stream.sections) or not stream.sections:
                 raise InputError("a coded stream names a section that does not exist, or that another one holds")
             members = [layouts[i] for i in stream.sections]
-            found.update(zip(stream.sections, decode_stream(stream.data, members), strict=True))
+            found.update(zip(stream.sections, decode_stream(decoder, stream.data, members), strict=True))
+        decoder.check_lanes()
         if len(found) != len(layouts):
             raise InputError("the coded streams do not hold each section once")
         return [found[i] for i in range(len(layouts))]
@@ -84,16 +86,19 @@ def from_planes(planes: Sequence[np.ndarray], layout: Layout) -> np.ndarray:
 
 
 def most_tables_for(n_codes: int) -> int:
-    """What a stream may have: each takes a decoder 64 KiB."""
-    return min(16 + n_codes // 4096, 2048)
+    """What a stream may have: each takes a decoder 320 KiB, and as much again while they are made."""
+    return min(16 + n_codes // 4096, 512)
 
 
-def decode_stream(data: bytes, layouts: Sequence[Layout]) -> list[np.ndarray]:
+def decode_stream(decoder: Decoder, data: bytes, layouts: Sequence[Layout]) -> list[np.ndarray]:
     """The arrays of one stream's sections. InputError for data that no encoder made."""
     numbers = Numbers(data)
     shapes = [matrix_shape(y) for y in layouts for _ in range(n_planes(y))]
-    if numbers.byte() == MODELLED:
-        planes = _modelled(numbers, shapes, [zero_symbol(y) for y in layouts for _ in range(n_planes(y))])
+    form = numbers.byte()
+    if form == MODELLED:
+        planes = _modelled(decoder, numbers, shapes, [zero_symbol(y) for y in layouts for _ in range(n_planes(y))])
+    elif form != STORED:
+        raise InputError(f"the coded stream has the form {form}, which this version of `golf` does not read")
     else:
         sizes = [r * c for r, c in shapes]
         stored = read_exactly(
@@ -105,10 +110,13 @@ def decode_stream(data: bytes, layouts: Sequence[Layout]) -> list[np.ndarray]:
     return [from_planes([next(left) for _ in range(n_planes(y))], y) for y in layouts]
 
 
-def _modelled(numbers: Numbers, shapes: Sequence[tuple[int, int]], zeros: Sequence[int]) -> list[np.ndarray]:
+def _modelled(
+    decoder: Decoder, numbers: Numbers, shapes: Sequence[tuple[int, int]], zeros: Sequence[int]
+) -> list[np.ndarray]:
     n_codes = sum(r * c for r, c in shapes)
     most_tables = most_tables_for(n_codes)
-    lanes = 1 << numbers.number(MOST_LANES_LOG2)
+    # 0: those of the stream before.
+    lanes = 1 << numbers.number(MOST_LANES_LOG2 + 1) >> 1
     auxiliary = np.zeros((AUXILIARY_TABLES, 256), np.uint8)
     for grade_S in auxiliary:
         symbol, last = numbers.byte(), numbers.byte()
@@ -139,21 +147,19 @@ def _modelled(numbers: Numbers, shapes: Sequence[tuple[int, int]], zeros: Sequen
             # Its first row is no row of the matrix, but what the others are like.
             parts.append(_part(numbers, len(sizes), vectors, apart[-1] + 1, columns, 128))
 
-    decoder = Decoder(numbers.rest(), lanes)
+    decoder.begin(numbers.rest(), lanes)
     decoder.use(frequencies(auxiliary))
-    spans, grades = read_grades(decoder.take(np.zeros(n_deltas, np.uint8)).tolist(), int(starts[-1]))
+    spans, grades = read_grades(decoder.take(np.zeros(n_deltas, np.int64)).tolist(), int(starts[-1]))
     if fold:
         # Tables by distance from the symbol of code 0.
         grades = grades[:, np.abs(np.arange(256) - (fold - 1))]
-    table_of_class = [np.repeat(np.arange(a, b, dtype=np.int16), spans[a:b]) for a, b in pairwise(starts)]
-    classes = [decoder.take(np.full(length, kind, np.uint8)).astype(np.int16) for length, kind in vectors]
-    weights = [decoder.take(np.full(p.columns * (p.columns - 1) // 2, 3, np.uint8)) if p.shift else None for p in parts]
-    flags = [
-        decoder.take(np.full(shape[0] if n else 0, 4, np.uint8)) > 0 for n, shape in zip(apart, filled, strict=True)
-    ]
+    slot_of_class = [np.repeat(np.arange(a, b) * WHOLE, spans[a:b]) for a, b in pairwise(starts)]
+    classes = [decoder.take(np.full(length, kind * WHOLE)).astype(np.int16) for length, kind in vectors]
+    weights = [decoder.take(np.full(p.columns * (p.columns - 1) // 2, 3 * WHOLE)) if p.shift else None for p in parts]
+    flags = [decoder.take(np.full(shape[0] if n else 0, 4 * WHOLE)) > 0 for n, shape in zip(apart, filled, strict=True)]
     decoder.use(frequencies(grades))
     found = iter(
-        [_matrix(decoder, table_of_class[p.tables], classes, p, w) for p, w in zip(parts, weights, strict=True)]
+        [_matrix(decoder, slot_of_class[p.tables], classes, p, w) for p, w in zip(parts, weights, strict=True)]
     )
     planes = []
     left = zip(apart, flags, strict=True)
@@ -209,12 +215,12 @@ def _part(
 
 
 def _matrix(
-    decoder: Decoder, table_of_class: np.ndarray, classes: Sequence[np.ndarray], part: _Part, weights: np.ndarray | None
+    decoder: Decoder, slot_of_class: np.ndarray, classes: Sequence[np.ndarray], part: _Part, weights: np.ndarray | None
 ) -> np.ndarray:  # fmt: skip
     rows, columns = part.rows, part.columns
     column_C = (np.zeros(columns, np.int16) if part.column is None else classes[part.column]) + part.offset
     row_R = np.zeros(rows, np.int16) if part.row is None else classes[part.row]
-    symbols = partial(_symbols, decoder, table_of_class, row_R, column_C)
+    symbols = partial(_symbols, decoder, slot_of_class, row_R, column_C)
     if weights is not None:
         return restore(rows, weights_from(weights, columns), part.shift - 1, part.zero, symbols)
     step = max(BLOCK // columns, 1)
@@ -222,12 +228,12 @@ def _matrix(
 
 
 def _symbols(
-    decoder: Decoder, table_of_class: np.ndarray, row_R: np.ndarray, column_C: np.ndarray,
+    decoder: Decoder, slot_of_class: np.ndarray, row_R: np.ndarray, column_C: np.ndarray,
     column: int | None, start: int = 0, end: int | None = None,
 ) -> np.ndarray:  # fmt: skip
     """The symbols of rows from ``start`` to ``end``, or of one column."""
     classes = row_R[start:end, None] + column_C if column is None else row_R + column_C[column]
-    return decoder.take(table_of_class.take(classes, mode="clip").reshape(-1)).reshape(classes.shape)
+    return decoder.take(slot_of_class.take(classes, mode="clip").reshape(-1)).reshape(classes.shape)
 
 
 golf = GolfCodec()

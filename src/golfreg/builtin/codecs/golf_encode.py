@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import lzma
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,8 +24,9 @@ from golfreg.builtin.codecs.golf import (
 )  # fmt: skip
 from golfreg.builtin.codecs.golf_fit import Fit, Matrix, fit
 from golfreg.builtin.codecs.golf_predict_fit import predicted, rows_apart
-from golfreg.builtin.codecs.golf_tables import LOW, PRECISION, frequencies
+from golfreg.builtin.codecs.golf_tables import LOW, PRECISION, WHOLE, frequencies
 
+MOST_LANES = 1024
 _SAMPLE_BYTES = 1 << 18
 _MIDDLE = 101
 """The class that stands for a vector's median. Classes are within 100 of each other."""
@@ -32,27 +35,64 @@ _FREE_BITS = 0.5
 
 
 def encode(sections: Sequence[Section]) -> list[Stream]:
-    """One stream for the codes of each role, type and alphabet, one for the scales and one for what is raw."""
+    """One stream for the codes of each role, type and alphabet, one for the scales and one for what is raw.
+
+    The last stream is coded first: the lanes, which end where they began, are paid for once.
+    """
     together: dict[tuple[object, ...], list[int]] = {}
     for i, section in enumerate(sections):
         y = section.layout
         codes = y.part == "codes"
         together.setdefault((y.part, y.role if codes else "", y.dtype, y.alphabet), []).append(i)
-    return [Stream(tuple(members), encode_stream([sections[i] for i in members])) for members in together.values()]
+    chosen = [best_of([sections[i] for i in members]) for members in together.values()]
+    modelled = [(data, n, batches) for data, n, batches in chosen if batches]
+    lanes_log2 = lanes_log2_for(sum(n for _, n, _ in modelled))
+    state_L = np.full(1 << lanes_log2, LOW, np.int64)
+    streams = []
+    for members, (data, _, batches) in reversed(list(zip(together.values(), chosen, strict=True))):
+        if batches:
+            words = rans(state_L, batches)
+            first = batches is modelled[0][2]
+            lanes = number(lanes_log2 + 1) if first else number(0)
+            data = bytes([MODELLED]) + lanes + data + (filled_up(state_L) if first else b"") + words
+        streams.append(Stream(tuple(members), data))
+    return streams[::-1]
 
 
-def encode_stream(sections: Sequence[Section]) -> bytes:
-    """The smaller of the modelled stream and LZMA of its planes."""
+def lanes_log2_for(n_codes: int) -> int:
+    """A lane takes 28 bits: about one 2000th of what is coded, more only of little, which would decode slowly."""
+    return round(math.log2(min(max(n_codes / 16384, n_codes**0.5 / 16, 1), MOST_LANES)))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Codes that are decoded together: which table each has, the symbols, and frequencies[T, 256]."""
+
+    tables: np.ndarray
+    symbols: np.ndarray
+    frequency: np.ndarray
+
+    def pairs(self) -> np.ndarray:
+        """Where in the frequencies each code's is."""
+        return np.asarray(self.tables.astype(np.int64) * 256 + self.symbols)
+
+    def bits(self) -> float:
+        return float((PRECISION - np.log2(self.frequency.reshape(-1).take(self.pairs()))).sum())
+
+
+def best_of(sections: Sequence[Section]) -> tuple[bytes, int, list[Batch]]:
+    """Head, codes and batches of a modelled stream; or, where LZMA takes less, all of the stream and no batches."""
     matrices = [m for section in sections for m in planes(section)]
     n_codes = sum(m.symbols_RC.size for m in matrices)
     split = [split_rows(m) for m in matrices if m.symbols_RC.size]
-    modelled = bytes([MODELLED]) + coded(best_fit([m for _, parts in split for m in parts], n_codes), split)
+    head, batches = coded(best_fit([m for _, parts in split for m in parts], n_codes), split)
+    size = len(head) + 3.5 * 2 ** lanes_log2_for(n_codes) + sum(b.bits() for b in batches) / 8
     if n_codes > _SAMPLE_BYTES:
         sample = max(matrices, key=lambda m: m.symbols_RC.size).symbols_RC.reshape(-1)[:_SAMPLE_BYTES].tobytes()
-        if len(_lzma(sample)) * n_codes > 1.1 * len(modelled) * len(sample):
-            return modelled
+        if len(_lzma(sample)) * n_codes > 1.05 * size * len(sample):
+            return head, n_codes, batches
     stored = bytes([STORED]) + _lzma(b"".join(m.symbols_RC.tobytes() for m in matrices))
-    return min(modelled, stored, key=len)
+    return (head, n_codes, batches) if size < len(stored) and batches else (stored, n_codes, [])
 
 
 def planes(section: Section) -> list[Matrix]:
@@ -102,9 +142,8 @@ def split_rows(m: Matrix) -> tuple[np.ndarray | None, list[Matrix]]:
     return flag_R, [*parts, Matrix(rest, 128, True, f"{m.kind} apart")]
 
 
-def coded(found: Fit, split: Sequence[tuple[np.ndarray | None, list[Matrix]]]) -> bytes:
-    """The stream of a fit, without its first byte. ``split``: the parts of each matrix, in the fit's order."""
-    n_codes = sum(m.symbols_RC.size for m in found.matrices)
+def coded(found: Fit, split: Sequence[tuple[np.ndarray | None, list[Matrix]]]) -> tuple[bytes, list[Batch]]:
+    """Head of a fit's stream, without its lanes, and what is coded. ``split``: the parts of each matrix, in order."""
     starts = np.cumsum([0, *(len(counts) for _, _, counts in found.sets)])
     fold, deltas, grades = best_tables(found)
 
@@ -143,10 +182,7 @@ def coded(found: Fit, split: Sequence[tuple[np.ndarray | None, list[Matrix]]]) -
     auxiliary = np.concatenate([grades_of(counts) for counts in side_counts])
     for table, counts in zip(auxiliary, side_counts, strict=True):
         table[(counts[0] == 0) & counts.any()] = 0
-    # A lane takes 28 bits: about one 2000th of the stream, more only of small ones, which would decode slowly.
-    lanes = min(max(n_codes / 16384, n_codes**0.5 / 16, 1), 512)
-    lanes_log2 = round(np.log2(lanes))
-    head = bytearray(number(lanes_log2))
+    head = bytearray()
     for table in auxiliary:
         head += listed(table)
     head += number(len(found.sets)) + b"".join(number(len(counts)) for _, _, counts in found.sets)
@@ -154,20 +190,20 @@ def coded(found: Fit, split: Sequence[tuple[np.ndarray | None, list[Matrix]]]) -
 
     main = frequencies(grades) if len(grades) else np.zeros((0, 256), np.int64)
     side = frequencies(auxiliary)
-    batches = [(np.zeros(len(deltas), np.uint16), deltas, side)]
-    batches += [(np.full(len(v), kind, np.uint16), v, side) for v, kind in vectors]
-    batches += [(np.full(len(w), 3, np.uint16), w, side) for w in weights]
-    batches += [(np.full(len(f), 4, np.uint16), f, side) for f in flags]
+    batches = [Batch(np.zeros(len(deltas), np.uint16), deltas, side)]
+    batches += [Batch(np.full(len(v), kind, np.uint16), v, side) for v, kind in vectors]
+    batches += [Batch(np.full(len(w), 3, np.uint16), w, side) for w in weights]
+    batches += [Batch(np.full(len(f), 4, np.uint16), f, side) for f in flags]
     for m, table in zip(found.matrices, tables, strict=True):
         rows, columns = m.symbols_RC.shape
         if m.weights is not None:
             by_column = table.reshape(rows, columns)
-            batches += [(by_column[:, c], m.symbols_RC[:, c], main) for c in range(columns)]
+            batches += [Batch(by_column[:, c], m.symbols_RC[:, c], main) for c in range(columns)]
             continue
         size = max(BLOCK // columns, 1) * columns
         symbols = m.symbols_RC.reshape(-1)
-        batches += [(table[i : i + size], symbols[i : i + size], main) for i in range(0, len(symbols), size)]
-    return bytes(head) + rans(batches, 1 << lanes_log2)
+        batches += [Batch(table[i : i + size], symbols[i : i + size], main) for i in range(0, len(symbols), size)]
+    return bytes(head), [b for b in batches if len(b.symbols)]
 
 
 def listed(grade_S: np.ndarray) -> bytes:
@@ -181,25 +217,32 @@ def listed(grade_S: np.ndarray) -> bytes:
     return bytes(found)
 
 
-def rans(batches: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], lanes: int) -> bytes:
-    """Lane states and words of batches of (table of each symbol, symbols, frequencies[T, 256])."""
-    state_L = np.full(lanes, LOW, np.int64)
+def rans(state_L: np.ndarray, batches: Sequence[Batch]) -> bytes:
+    """The words of a stream, whose last code is coded first. The lanes' states go on from those of the next stream."""
     words: list[np.ndarray] = []
-    for table, symbols, frequency in reversed(batches):
-        if not len(symbols):
-            continue
-        pair = table.astype(np.int64) * 256 + symbols
-        f_all = frequency.reshape(-1).take(pair)
-        start_all = (frequency.cumsum(1) - frequency).reshape(-1).take(pair)
-        for start in range((len(symbols) - 1) // lanes * lanes, -1, -lanes):
+    lanes = len(state_L)
+    for batch in reversed(batches):
+        pairs = batch.pairs()
+        f_all = batch.frequency.reshape(-1).take(pairs)
+        start_all = (batch.frequency.cumsum(1) - batch.frequency).reshape(-1).take(pairs)
+        for start in range((len(pairs) - 1) // lanes * lanes, -1, -lanes):
             f, c = f_all[start : start + lanes], start_all[start : start + lanes]
             x = state_L[: len(f)]
             _shed(x, f << 20, words)
             whole, part = np.divmod(x, f)
             x[:] = (whole << PRECISION) + part + c
-    # The decoder starts by filling up what is below LOW, so that a state fits in 32 bits.
-    _shed(state_L, np.full(lanes, 1 << 32, np.int64), words)
-    return state_L.astype("<u4").tobytes() + b"".join(w.astype("<u2").tobytes() for w in reversed(words))
+    return _joined(words)
+
+
+def filled_up(state_L: np.ndarray) -> bytes:
+    """States in 32 bits, and the words with which the decoder fills up those below LOW before the first code."""
+    words: list[np.ndarray] = []
+    _shed(state_L, np.full(len(state_L), 1 << 32, np.int64), words)
+    return state_L.astype("<u4").tobytes() + _joined(words)
+
+
+def _joined(words: Sequence[np.ndarray]) -> bytes:
+    return b"".join(w.astype("<u2").tobytes() for w in reversed(words))
 
 
 def _shed(x: np.ndarray, limit: np.ndarray, words: list[np.ndarray]) -> None:
@@ -230,7 +273,7 @@ def best_tables(found: Fit) -> tuple[int, np.ndarray, np.ndarray]:
         frequency = frequencies(grades) if len(grades) else np.ones((0, 256), np.int64)
         counts = np.concatenate([c for _, _, c in found.sets] or [np.zeros((0, 256), np.int64)])
         how_often = np.bincount(deltas, minlength=256)
-        spent = float((counts * -np.log2(np.maximum(frequency, 1) / 65536)).sum())
+        spent = float((counts * -np.log2(np.maximum(frequency, 1) / WHOLE)).sum())
         spent += float((how_often * -np.log2(np.maximum(how_often, 1) / max(len(deltas), 1))).sum())
         offers.append((spent, fold, deltas, grades))
     return min(offers, key=lambda offer: offer[:2])[1:]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 
@@ -19,6 +18,8 @@ OCTAVE = 8
 MOST_CLASSES = 160
 _LEAST_CODES = 2048
 _ROUNDS = 3
+_COARSE = 350
+"""Of n codes a scale is known to within 1 / sqrt(2 n); steps of sqrt(6 / n) take the fewest bits, classes included."""
 _TABLE_BITS = 12.0
 _GRADE_BITS = 0.8
 _BLOCK_BYTES = 1 << 26
@@ -210,18 +211,21 @@ def _move(m: Matrix, bits_TS: np.ndarray, column_bits: np.ndarray, row_bits: np.
     assert m.row_R is not None
     assert m.column_C is not None
     cost_CK = _costs(m, bits_TS, 1)
-    m.column_C = _cheapest(cost_CK, m.column_C, column_bits)
+    m.column_C = _cheapest(cost_CK, m.column_C, column_bits, len(m.row_R))
     cost_RK = _costs(m, bits_TS, 0)
-    m.row_R = _cheapest(cost_RK, m.row_R, row_bits)
+    m.row_R = _cheapest(cost_RK, m.row_R, row_bits, len(m.column_C))
 
 
 _SPAN = np.arange(-40, 61)
 
 
-def _cheapest(cost: np.ndarray, now: np.ndarray, class_bits: np.ndarray) -> np.ndarray:
+def _cheapest(cost: np.ndarray, now: np.ndarray, class_bits: np.ndarray, codes: int) -> np.ndarray:
+    """The classes of vectors of so many ``codes`` each: a quarter of an octave apart where these are few."""
     away = np.abs(_SPAN - int(np.median(now)))
-    best = (cost + class_bits[np.minimum(away, len(class_bits) - 1)]).argmin(1)
-    return np.asarray(_SPAN[best], np.int16)
+    bits = cost + class_bits[np.minimum(away, len(class_bits) - 1)]
+    if codes < _COARSE:
+        bits[:, away % 2 == 1] = np.inf
+    return np.asarray(_SPAN[bits.argmin(1)], np.int16)
 
 
 def _costs(m: Matrix, bits_TS: np.ndarray, axis: int, alone: bool = False) -> np.ndarray:
@@ -259,19 +263,20 @@ def _settle(
     def side(vector: np.ndarray, bits: np.ndarray) -> float:
         return float(bits[np.abs(vector - int(np.median(vector)))].sum()) + 24
 
-    both = float(_costs(m, bits_TS, 1)[np.arange(columns), m.column_C - _SPAN[0]].sum())
+    with_rows_CK = _costs(m, bits_TS, 1)
+    both = float(with_rows_CK[np.arange(columns), m.column_C - _SPAN[0]].sum())
     offers: list[tuple[float, np.ndarray | None, np.ndarray | None]] = [
         (both + side(m.column_C, column_bits) + side(m.row_R, row_bits), m.column_C, m.row_R)
     ]
     alone_CK, alone_RK = _costs(m, bits_TS, 1, True), _costs(m, bits_TS, 0, True)
     constant = int(alone_CK.sum(0).argmin())
     offers.append((float(alone_CK.sum(0)[constant]), None, None))
-    column_C, row_R = (_cheapest(alone_CK, m.column_C, column_bits), _cheapest(alone_RK, m.column_C, row_bits))
+    column_C = _cheapest(alone_CK, m.column_C, column_bits, rows)
+    row_R = _cheapest(alone_RK, m.column_C, row_bits, columns)
     offers.append(
         (float(alone_CK[np.arange(columns), column_C - _SPAN[0]].sum()) + side(column_C, column_bits), column_C, None)
     )
     offers.append((float(alone_RK[np.arange(rows), row_R - _SPAN[0]].sum()) + side(row_R, row_bits), None, row_R))
-    with_rows_CK = _costs(m, bits_TS, 1)
     for vector in known[-12:]:
         if len(vector) != columns:
             continue
@@ -291,30 +296,47 @@ def _settle(
 
 def _merged(counts: Sequence[np.ndarray], price: float) -> list[list[int]]:
     """Matrices that share a set of tables: the two sets that save most by it become one, as long as any do."""
+    if not counts:
+        return []
+    total_TS = _total(counts)
+    crop = np.ix_(total_TS.any(1), total_TS.any(0))
+    # G sets, of which those that became part of another are not alive.
+    sums_GTS = np.array([c[crop] for c in counts], np.float64)
+    costs_G = _costs_each(sums_GTS, price)
     groups = [[i] for i in range(len(counts))]
-    sums = [c.copy() for c in counts]
-    costs = [_cost(c, price) for c in sums]
-    joint = {(i, j): _cost(sums[i] + sums[j], price) for i in range(len(sums)) for j in range(i)}
-    alive = set(range(len(sums)))
-    while joint:
-        (i, j), cost = min(joint.items(), key=lambda item: (item[1] - costs[item[0][0]] - costs[item[0][1]], item[0]))
-        if cost >= costs[i] + costs[j]:
-            break
-        sums[j] += sums[i]
-        costs[j] = cost
+    alive_G = np.ones(len(counts), bool)
+    saved_GG = np.full((len(counts), len(counts)), -np.inf)
+    for i in range(1, len(counts)):
+        saved_GG[i, :i] = costs_G[i] + costs_G[:i] - _costs_each(sums_GTS[:i] + sums_GTS[i], price)
+    while True:
+        i, j = divmod(int(saved_GG.argmax()), len(counts))
+        if saved_GG[i, j] <= 0:
+            return [sorted(groups[k]) for k in sorted(np.flatnonzero(alive_G), key=lambda k: min(groups[k]))]
+        sums_GTS[j] += sums_GTS[i]
+        costs_G[j] = _costs_each(sums_GTS[j][None], price)[0]
         groups[j] += groups[i]
-        alive.discard(i)
-        joint = {pair: c for pair, c in joint.items() if i not in pair and j not in pair}
-        joint.update({(max(j, k), min(j, k)): _cost(sums[j] + sums[k], price) for k in alive if k != j})
-    return [sorted(groups[i]) for i in sorted(alive, key=lambda i: min(groups[i]))]
+        alive_G[i] = False
+        saved_GG[i] = saved_GG[:, i] = -np.inf
+        others = np.flatnonzero(alive_G)
+        others = others[others != j]
+        saved = costs_G[j] + costs_G[others] - _costs_each(sums_GTS[others] + sums_GTS[j], price)
+        saved_GG[np.maximum(others, j), np.minimum(others, j)] = saved
+
+
+def _costs_each(counts_GTS: np.ndarray, price: float) -> np.ndarray:
+    """float64[G]: bits of codes under their own tables, and of the tables, for each of G sets."""
+    totals_GT = counts_GTS.sum(2)
+    entropy_G = _times_log(totals_GT).sum(1) - _times_log(counts_GTS).sum((1, 2))
+    tables_G = _TABLE_BITS * (totals_GT > 0).sum(1) + _GRADE_BITS * (counts_GTS > 0).sum((1, 2))
+    return np.asarray(entropy_G + price * tables_G, np.float64)
+
+
+def _times_log(counts: np.ndarray) -> np.ndarray:
+    return np.asarray(counts * np.log2(np.maximum(counts, 1)))
 
 
 def _cost(counts_TS: np.ndarray, price: float) -> float:
-    """Bits of codes under their own tables, and of the tables."""
-    used = counts_TS[counts_TS.any(1)].astype(np.float64)
-    totals = used.sum(1)
-    entropy = (totals * np.log2(np.maximum(totals, 1))).sum() - (used * np.log2(np.maximum(used, 1))).sum()
-    return float(entropy + price * (_TABLE_BITS * len(used) + _GRADE_BITS * (used > 0).sum()))
+    return float(_costs_each(counts_TS[None].astype(np.float64), price)[0])
 
 
 def _tables(counts_TS: np.ndarray, price: float) -> tuple[int, list[int], np.ndarray]:
@@ -323,8 +345,9 @@ def _tables(counts_TS: np.ndarray, price: float) -> tuple[int, list[int], np.nda
     if not len(used):
         return 0, [1], counts_TS[:1]
     kept = list(counts_TS[used[0] : used[-1] + 1])
-    spans, costs = [1] * len(kept), [_cost(c[None], price) for c in kept]
-    joint = [_cost((a + b)[None], price) for a, b in pairwise(kept)]
+    own_TS = np.array(kept, np.float64)[:, counts_TS.any(0)]
+    spans, costs = [1] * len(kept), _costs_each(own_TS[:, None], price).tolist()
+    joint = _costs_each((own_TS[1:] + own_TS[:-1])[:, None], price).tolist()
     while joint:
         gains = [costs[i] + costs[i + 1] - joint[i] for i in range(len(joint))]
         i = int(np.argmax(gains))

@@ -1,6 +1,6 @@
 """Frequency tables and the interleaved rANS decoder of the codec `golf`. Integers only: equal on every machine.
 
-Legend: T tables, L lanes. A table gives each of 256 symbols a whole number of 65536ths.
+Legend: T tables, L lanes. A table gives each of 256 symbols a whole number of 65535ths.
 """
 
 from __future__ import annotations
@@ -12,84 +12,94 @@ import numpy as np
 from golfreg.api.errors import InputError
 
 PRECISION = 16
+WHOLE = (1 << PRECISION) - 1
+"""What a table adds up to, so that every frequency has 16 bits. The last slot is nobody's."""
 LOW = 1 << 20
 """A lane's state stays in [LOW, LOW << 16): 16-bit words, and no measurable loss at 16 bits of precision."""
 MANTISSA = np.array([128, 140, 152, 166, 181, 197, 215, 235], np.int64)
 """128 * 2 ** (i / 8)."""
-_PIECE = 1 << 16
 
 
 def frequencies(grades: np.ndarray) -> np.ndarray:
-    """int64[T, 256] whose rows add up to 65536, of uint8[T, 256] grades: 0 is never, 8 more is twice as often."""
+    """int64[T, 256] whose rows add up to 65535, of uint8[T, 256] grades: 0 is never, 8 more is twice as often."""
     weights = np.where(grades > 0, MANTISSA[grades & 7] << (grades.astype(np.int64) >> 3), 0)
     totals = weights.sum(1, keepdims=True)
     if not totals.all() or grades.max(initial=0) > 127:
         raise InputError("the coded stream has a table without symbols, or with grades that are too high")
-    found = np.where(weights > 0, np.maximum((weights << PRECISION) // totals, 1), 0)
+    found = np.where(weights > 0, np.maximum(weights * WHOLE // totals, 1), 0)
     most = found.argmax(1)
-    # At most 256 symbols were raised to 1, and the most frequent one has at least 256 of 65536.
-    found[np.arange(len(found)), most] += (1 << PRECISION) - found.sum(1)
+    # At most 256 symbols were raised to 1, and the most frequent one has at least 255 of 65535.
+    found[np.arange(len(found)), most] += WHOLE - found.sum(1)
     return found
 
 
 class Decoder:
-    """Symbols of a coded stream, in batches. Lane i holds every L-th symbol of a batch, from its i-th on."""
+    """Symbols of coded streams, in batches. Lane i holds every L-th symbol of a batch, from its i-th on."""
 
-    def __init__(self, data: bytes, n_lanes: int) -> None:
-        if len(data) < 4 * n_lanes or len(data) % 2:
-            raise _ended()
-        self.state_L = np.frombuffer(data, "<u4", n_lanes).astype(np.int64)
-        self.words = np.frombuffer(data, "<u2", offset=4 * n_lanes)
+    def __init__(self) -> None:
+        self.state_L = np.empty(0, np.int64)
+        self.words = np.empty(0, "<u2")
         self.at = 0
-        self._renew(self.state_L)
+
+    def begin(self, data: bytes, n_lanes: int) -> None:
+        """The words of a stream, before them the states of new lanes; 0 lanes: those of the last stream go on."""
+        if len(data) < 4 * n_lanes or len(data) % 2 or not (n_lanes or len(self.state_L)):
+            raise _ended()
+        self.words, self.at = np.frombuffer(data, "<u2", offset=4 * n_lanes), 0
+        if n_lanes:
+            self.check_lanes()
+            self.state_L = np.frombuffer(data, "<u4", n_lanes).astype(np.int64)
+            self._renew(self.state_L)
 
     def use(self, frequency: np.ndarray) -> None:
         """Decode with these tables from now on."""
-        starts = frequency.cumsum(1) - frequency
-        self.symbol_of = np.repeat(np.tile(np.arange(256, dtype=np.uint8), len(frequency)), frequency.reshape(-1))
-        self.frequency_start = (frequency << 20 | starts).reshape(-1)
+        f = frequency.reshape(-1)
+        self.symbol_of = np.repeat(np.tile(np.arange(256, dtype=np.uint8), len(frequency)), f)
+        # By slot: the symbol's frequency, and below it how far into the symbol's range the slot is.
+        self.pair_of = np.repeat(((f << PRECISION) - (f.cumsum() - f)).astype(np.uint32), f)
+        self.pair_of += np.arange(len(self.pair_of), dtype=np.uint32)
 
-    def take(self, tables: np.ndarray) -> np.ndarray:
-        """uint8: one symbol for each number of a table."""
-        found = np.empty(len(tables), np.uint8)
-        step = max(_PIECE // len(self.state_L), 1) * len(self.state_L)
-        for start in range(0, len(tables), step):
-            self._take(tables[start : start + step].astype(np.int64), found[start : start + step])
-        return found
-
-    def _take(self, table: np.ndarray, found: np.ndarray) -> None:
-        at_slots, at_symbols = table << PRECISION, table << 8
+    def take(self, at: np.ndarray) -> np.ndarray:
+        """uint8: a symbol for each table, given as the int64 number of its first slot. ``at`` is used up."""
         lanes = len(self.state_L)
-        slot_L, index_L, pair_L = np.empty((3, lanes), np.int64)
-        for start in range(0, len(table), lanes):
-            end = min(start + lanes, len(table))
-            n = end - start
-            x, slot, index, pair, symbol = self.state_L[:n], slot_L[:n], index_L[:n], pair_L[:n], found[start:end]
-            np.bitwise_and(x, (1 << PRECISION) - 1, out=slot)
-            np.add(at_slots[start:end], slot, out=index)
-            self.symbol_of.take(index, out=symbol, mode="clip")
-            np.add(at_symbols[start:end], symbol, out=index)
-            self.frequency_start.take(index, out=pair, mode="clip")
-            np.right_shift(x, PRECISION, out=x)
-            np.right_shift(pair, 20, out=index)
-            np.multiply(x, index, out=x)
-            np.add(x, slot, out=x)
-            np.bitwise_and(pair, (1 << 20) - 1, out=pair)
-            np.subtract(x, pair, out=x)
+        slot_L, pair_L = np.empty((2, lanes), np.int64)
+        found_L = np.empty(lanes, np.uint32)
+        for start in range(0, len(at), lanes):
+            where = at[start : start + lanes]
+            n = len(where)
+            x, slot, pair, found = self.state_L[:n], slot_L[:n], pair_L[:n], found_L[:n]
+            np.bitwise_and(x, _MASK, out=slot)
+            where += slot
+            self.pair_of.take(where, out=found, mode="clip")
+            np.copyto(pair, found)
+            np.right_shift(x, _BITS, out=x)
+            np.right_shift(pair, _BITS, out=slot)
+            x *= slot
+            pair &= _MASK
+            x += pair
             self._renew(x)
+        return self.symbol_of.take(at, mode="clip")
 
     def _renew(self, x: np.ndarray) -> None:
-        (low,) = (x < LOW).nonzero()
-        words = self.words[self.at : self.at + len(low)]
-        self.at += len(low)
-        if len(words) < len(low):
+        (low,) = (x < _LOW).nonzero()
+        end = self.at + len(low)
+        if end > len(self.words):
             raise _ended()
-        x[low] = x[low] << 16 | words
+        full = x[low]
+        full <<= _BITS
+        full |= self.words[self.at : end]
+        x[low] = full
+        self.at = end
 
     def finish(self) -> None:
-        """All words were used and every lane is where the encoder began, or InputError."""
-        if self.at != len(self.words) or (self.state_L != LOW).any():
-            raise InputError("the coded stream is damaged: its lanes do not end where they began")
+        """All words of the stream were used, or InputError."""
+        if self.at != len(self.words):
+            raise _damaged()
+
+    def check_lanes(self) -> None:
+        """Every lane is where the encoder began, or InputError."""
+        if (self.state_L != LOW).any():
+            raise _damaged()
 
 
 class Numbers:
@@ -145,7 +155,8 @@ def read_grades(deltas: Sequence[int], n_tables: int) -> tuple[list[int], np.nda
             error = now[symbol] - before[symbol]
             at += 1
         grades[table] = now
-        before = [now[min(max(symbol, first), first + count)] for symbol in range(256)]
+        last = first + count
+        before = [now[first]] * first + now[first : last + 1] + [now[last]] * (255 - last)
     if at != len(deltas):
         raise InputError("the coded stream has more bytes of tables than tables")
     return spans, grades
@@ -153,3 +164,11 @@ def read_grades(deltas: Sequence[int], n_tables: int) -> tuple[list[int], np.nda
 
 def _ended() -> InputError:
     return InputError("the coded stream ends early")
+
+
+def _damaged() -> InputError:
+    return InputError("the coded stream is damaged: its lanes do not end where they began")
+
+
+_BITS, _MASK, _LOW = np.array(PRECISION), np.array(WHOLE), np.array(LOW)
+"""Operators take an array of no dimensions sooner than a number."""

@@ -17,8 +17,8 @@ from golfreg.api import InputError, Layout, Section, Stream
 from golfreg.api.codec import NoConfig
 from golfreg.api.protocols import CostedCodec
 from golfreg.builtin.codecs.golf import golf
-from golfreg.builtin.codecs.golf_encode import grades_of, rans
-from golfreg.builtin.codecs.golf_tables import Decoder, frequencies
+from golfreg.builtin.codecs.golf_encode import Batch, filled_up, grades_of, rans
+from golfreg.builtin.codecs.golf_tables import LOW, WHOLE, Decoder, frequencies
 from golfreg.pack.attribution import entropy_bits
 from golfreg.runner.codec_bench import ideal_bits
 
@@ -135,37 +135,61 @@ def test_what_is_no_matrix_of_codes_has_no_cost_table() -> None:
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 64])
-def test_rans_gives_back_every_batch_in_order(lanes: int) -> None:
+def test_rans_gives_back_every_batch_in_order_and_lanes_go_on_in_the_next_stream(lanes: int) -> None:
     draw = np.random.default_rng(lanes)
     counts = draw.integers(0, 50, (3, 256)) * (draw.random((3, 256)) < 0.3)
     counts[2] = 0
     counts[2, 9] = 1
     tables = frequencies(grades_of(counts))
-    assert (tables.sum(1) == 65536).all()
-    batches = []
-    for n in (1, 1000, 3, 257):
+    assert (tables.sum(1) == WHOLE).all()
+    streams: list[list[Batch]] = [[], []]
+    for i, n in enumerate((1, 1000, 3, 257)):
         which = draw.integers(0, 3, n).astype(np.uint16)
-        batches.append((which, np.array([draw.choice(256, p=tables[t] / 65536) for t in which], np.uint8), tables))
-    decoder = Decoder(rans(batches, lanes), lanes)
-    decoder.use(tables)
-    for which, symbols, _ in batches:
-        assert (decoder.take(which) == symbols).all()
-    decoder.finish()
+        symbols = np.array([draw.choice(256, p=tables[t] / WHOLE) for t in which], np.uint8)
+        streams[i % 2].append(Batch(which, symbols, tables))
+    state_L = np.full(lanes, LOW, np.int64)
+    second = rans(state_L, streams[1])
+    first = rans(state_L, streams[0])
+    decoder = Decoder()
+    for data, n_new, batches in ((filled_up(state_L) + first, lanes, streams[0]), (second, 0, streams[1])):
+        decoder.begin(data, n_new)
+        decoder.use(tables)
+        for batch in batches:
+            assert (decoder.take(batch.tables.astype(np.int64) * WHOLE) == batch.symbols).all()
+        decoder.finish()
+    decoder.check_lanes()
 
 
 def test_frequencies_are_those_of_the_format() -> None:
     grades = np.zeros((1, 256), np.uint8)
     grades[0, 10:14] = [127, 119, 103, 1]
-    assert frequencies(grades)[0, 9:15].tolist() == [0, 40330, 20164, 5041, 1, 0]
+    assert frequencies(grades)[0, 9:15].tolist() == [0, 40329, 20164, 5041, 1, 0]
 
 
 @pytest.mark.slow
-def test_four_million_codes_a_second_are_decoded_even_on_a_busy_core() -> None:
+def test_five_million_codes_a_second_are_decoded_even_on_a_busy_core() -> None:
     sections = [codes(scaled(1024, 1024, seed), f"w{seed}") for seed in range(4)]
     streams = golf.encode(sections, NoConfig())
     started = time.process_time()
     golf.decode(streams, [s.layout for s in sections], NoConfig())
-    assert time.process_time() - started < 1.0
+    assert time.process_time() - started < 4 * 1024**2 / 5e6
+
+
+def test_lanes_are_paid_for_once_and_go_on_only_where_there_are_some() -> None:
+    draw = np.random.default_rng(0)
+    sections = [codes(draw.normal(0, 3, (512, 400)), role, role) for role in ("qkv", "out", "mlp_up")]
+    together, alone = round_trip(sections), [round_trip([s])[0] for s in sections]
+    assert [s.data[1] > 0 for s in together] == [True, False, False]
+    assert size(together) < sum(len(s.data) for s in alone)
+    with pytest.raises(InputError, match="ends early"):
+        golf.decode([Stream((0,), together[1].data)], [sections[1].layout], NoConfig())
+
+
+def test_a_stream_of_another_form_is_refused_by_its_first_byte() -> None:
+    section = codes(scaled(64, 64))
+    (stream,) = golf.encode([section], NoConfig())
+    with pytest.raises(InputError, match="form 1"):
+        golf.decode([Stream((0,), b"\1" + stream.data[1:])], [section.layout], NoConfig())
 
 
 def test_the_decoder_does_not_load_the_encoder() -> None:
@@ -184,7 +208,7 @@ import numpy as np
 resource.setrlimit(resource.RLIMIT_AS, (1_000_000_000, 1_000_000_000))
 from golfreg.api import InputError
 from golfreg.api.codec import NoConfig
-from golfreg.builtin.codecs.golf import golf
+from golfreg.builtin.codecs.golf import MODELLED, golf
 spec = importlib.util.spec_from_file_location("random_sections", sys.argv[1])
 made = importlib.util.module_from_spec(spec); spec.loader.exec_module(made)
 count, seed = int(sys.argv[2]), int(sys.argv[3])
@@ -193,7 +217,7 @@ originals = []
 while len(originals) < 5:
     sections = [made.random_section(numbers, i, 3000) for i in range(int(numbers.integers(1, 6)))]
     streams = golf.encode(sections, NoConfig())
-    if any(s.data and s.data[0] == 1 for s in streams):
+    if any(s.data and s.data[0] == MODELLED for s in streams):
         originals.append((streams, [s.layout for s in sections]))
 found = {"refused": 0, "accepted": 0, "slowest_seconds": 0.0}
 def late(*_): raise TimeoutError("over 10 s")
