@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("golfreg_mamba_ssm", reason="install it: pip install -e plugins/golfreg-mamba-ssm")
 
 from golfreg.api.errors import EnvironmentFault
-from golfreg_mamba_ssm.plugin import INSTALL
+from golfreg_mamba_ssm.plugin import INSTALL, INSTALL_MAMBA1
 from golfreg_mamba_ssm.upstream import upstream
 
 
@@ -91,9 +91,10 @@ def test_without_mamba_ssm_the_error_is_the_command_that_installs_it(monkeypatch
     assert ours() == set()
 
 
-def test_the_readme_shows_the_same_command() -> None:
+@pytest.mark.parametrize("command", [INSTALL, INSTALL_MAMBA1])
+def test_the_readme_shows_the_same_command(command: str) -> None:
     text = (Path(__file__).parents[1] / "README.md").read_text()
-    assert INSTALL in text.replace("\\\n  ", "")
+    assert command in text.replace("\\\n  ", "")
 
 
 def test_every_kernel_that_tunes_itself_is_left_one_of_its_configurations(package: Path) -> None:
