@@ -140,7 +140,17 @@ def in_a_process(name: str, options: argparse.Namespace, first: bool) -> dict[st
         words += ["--device", options.device, "--steps", str(options.steps)] + ["--first"] * first
         words += ["--tiny"] * options.tiny + ["--profile"] * options.profile
         words += ["--data", str(options.data)] if options.data else []
-        done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+        try:
+            done = subprocess.run(
+                words,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+                timeout=options.timeout,
+            )
+        except subprocess.TimeoutExpired:
+            return {"failed": [f"longer than {options.timeout:g} s"]}
         if done.returncode:
             return {"failed": done.stderr.strip().splitlines()[-1:] or [f"exit {done.returncode}"]}
         return dict(json.loads(Path(result.name).read_text()))
@@ -168,6 +178,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--profile", action="store_true", help="keep the largest kernels of a step too")
     parser.add_argument("--tiny", action="store_true", help="small sizes, eager, plain kernels")
+    parser.add_argument("--timeout", type=float, default=480.0, help="seconds of a process")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--json", type=Path, default=Path("step_time.json"))
     for hidden in ("--result", "--begun"):
