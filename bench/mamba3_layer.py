@@ -1,20 +1,27 @@
-"""One Mamba-3 SISO layer, forward and backward, on one GPU: golfreg's kernels beside others.
+"""One Mamba-3 SISO layer, forward and backward, on one GPU: golfreg's kernels beside mamba_ssm's.
 
-    python bench/mamba3_layer.py [--peer-path DIR] [--json FILE]
+    python bench/mamba3_layer.py [--json mamba3_layer.json]
+    python bench/mamba3_layer.py --peer-path "$(python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')"
+    TRITON_INTERPRET=1 python bench/mamba3_layer.py --device cpu --batch 1 --length 64 --d-model 64
 
 First errors against float64 (output, each gradient, by group of columns of the projection), then times, peak memory
 and the time of each kernel. ``--peer-path``: a directory that holds the package ``mamba_ssm``, whose kernels are then
-measured in the same run. A contender whose error is not finite is not timed.
+measured in the same run, each with the best of ``--peer-configurations`` of its own (golfreg-mamba-ssm's ``pins.py``
+says which; 0: all of them, minutes of tuning). A contender whose error is not finite is not timed. Results are
+written after each part, and a part that is in the file is not measured again (``--again``), also not one that ended the
+process.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,13 +31,24 @@ from golfreg.builtin.kernels.mamba3_siso import projection_rows, reference
 from golfreg.builtin.kernels.mamba3_siso_cases import PARAMETERS, make_inputs
 
 Op = Callable[..., Any]
+CRASHED = "the process ended here"
 
 
-def peer_op(path: str) -> Op:
+def golfreg_op() -> Op:
+    from golfreg.builtin.kernels.mamba3_triton import call
+
+    return call
+
+
+def peer_op(path: str, configurations: int) -> Op:
     """mamba_ssm's kernels behind the op's signature: what its layer does between the two projections."""
     sys.path.insert(0, path)
-    from mamba_ssm.ops.triton.layernorm_gated import rmsnorm_fn
-    from mamba_ssm.ops.triton.mamba3.mamba3_siso_combined import mamba3_siso_combined
+    from golfreg_mamba_ssm import pins
+    from golfreg_mamba_ssm.upstream import upstream
+
+    pins.kept = configurations or 1_000
+    rmsnorm_fn = upstream("ops.triton.layernorm_gated").rmsnorm_fn
+    mamba3_siso_combined = upstream("ops.triton.mamba3.mamba3_siso_combined").mamba3_siso_combined
 
     def call(
         projected_BTP, dt_bias_H, B_bias_HN, C_bias_HN, B_norm_N, C_norm_N, D_H, starts_BT=None, initial_state=None, *,
@@ -103,8 +121,8 @@ def exact(inputs: dict[str, Any]) -> dict[str, Any]:
     return inputs
 
 
-def errors(op: Op, dtype: torch.dtype, **shape: Any) -> dict[str, float]:
-    inputs = make_inputs("cuda", dtype, 1, **shape)
+def errors(op: Op, dtype: torch.dtype, device: str, **shape: Any) -> dict[str, float]:
+    inputs = make_inputs(device, dtype, 1, **shape)
     want = run_op(reference, exact(inputs))
     return {name: relative(x, want[name]) for name, x in run_op(op, inputs).items()}
 
@@ -112,21 +130,25 @@ def errors(op: Op, dtype: torch.dtype, **shape: Any) -> dict[str, float]:
 class Layer(torch.nn.Module):
     """in_proj, the op, out_proj."""
 
-    def __init__(self, op: Op, d_model: int, inputs: dict[str, Any]) -> None:
+    def __init__(self, op: Op, d_model: int, inputs: dict[str, Any], like: torch.Tensor) -> None:
         super().__init__()
         self.op = op
         self.static = {k: v for k, v in inputs.items() if k not in PARAMETERS}
         self.parameters_of_op = torch.nn.ParameterList(inputs[k] for k in PARAMETERS[1:])
         inner = inputs["dt_bias_H"].shape[0] * inputs["headdim"]
         width = inputs["projected_BTP"].shape[-1]
-        self.in_proj = torch.nn.Linear(d_model, width, bias=False, device="cuda", dtype=torch.bfloat16)
-        self.out_proj = torch.nn.Linear(inner, d_model, bias=False, device="cuda", dtype=torch.bfloat16)
+        self.in_proj = torch.nn.Linear(d_model, width, bias=False, device=like.device, dtype=like.dtype)
+        self.out_proj = torch.nn.Linear(inner, d_model, bias=False, device=like.device, dtype=like.dtype)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.out_proj(self.op(self.in_proj(x), *self.parameters_of_op, **self.static))
 
 
-def milliseconds(f: Callable[[], Any], repeats: int = 30) -> dict[str, float]:
+def milliseconds(f: Callable[[], Any], device: str, repeats: int = 30) -> dict[str, float]:
+    if device == "cpu":
+        began = time.perf_counter()
+        f()
+        return dict.fromkeys(("median", "lowest", "highest"), 1e3 * (time.perf_counter() - began))
     for _ in range(5):
         f()
     times = []
@@ -155,10 +177,10 @@ def profile(f: Callable[[], Any], repeats: int = 5) -> list[tuple[str, float]]:
 
 def measure(op: Op, args: argparse.Namespace) -> dict[str, Any]:
     shape = {"n_heads": args.d_model * 2 // 64, "a_form": "heavy_tail"}
-    inputs = make_inputs("cuda", torch.bfloat16, 0, batch=1, length=64, **shape)
-    layer = Layer(op, args.d_model, inputs)
-    x = torch.randn(args.batch, args.length, args.d_model, device="cuda", dtype=torch.bfloat16, requires_grad=True)
-    g = torch.randn_like(x)
+    gpu, dtype = args.device == "cuda", torch.bfloat16 if args.device == "cuda" else torch.float32
+    inputs = make_inputs(args.device, dtype, 0, batch=1, length=64, **shape)
+    x = torch.randn(args.batch, args.length, args.d_model, device=args.device, dtype=dtype, requires_grad=True)
+    layer, g = Layer(op, args.d_model, inputs, x), torch.randn_like(x)
 
     def forward() -> torch.Tensor:
         return layer(x)
@@ -170,26 +192,25 @@ def measure(op: Op, args: argparse.Namespace) -> dict[str, Any]:
 
     began = time.perf_counter()
     both()
-    torch.cuda.synchronize()
-    first = time.perf_counter() - began
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    both()
-    peak = torch.cuda.max_memory_allocated() / 2**30
+    torch.cuda.synchronize() if gpu else None
+    found: dict[str, Any] = {"first_call_seconds": time.perf_counter() - began, "peak_gib": float("nan")}
+    if gpu:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        both()
+        found["peak_gib"] = torch.cuda.max_memory_allocated() / 2**30
     with torch.no_grad():
-        alone = milliseconds(forward)
-    return {
-        "first_call_seconds": first,
-        "forward_no_grad_ms": alone,
-        "forward_ms": milliseconds(forward),
-        "forward_backward_ms": milliseconds(both),
-        "peak_gib": peak,
-        "profile": profile(both)[:24],
-    }
+        found["forward_no_grad_ms"] = milliseconds(forward, args.device)
+    found |= {
+        "forward_ms": milliseconds(forward, args.device), "forward_backward_ms": milliseconds(both, args.device),
+        "profile": profile(both)[:24] if gpu else [],
+    }  # fmt: skip
+    return found
 
 
-def check_more(op: Op, result: dict[str, Any]) -> None:
+def check_more(op: Op, device: str) -> dict[str, Any]:
     """float32, documents, states, other sizes; and whether two runs give equal bits."""
+    result: dict[str, Any] = {}
     marks = ((0, 63), (0, 64), (0, 65), (0, 127), (1, 5), (1, 64), (1, 128))
     state = {"length": 130, "starts": marks, "initial_state": True, "return_state": True}
     cases = {
@@ -201,14 +222,36 @@ def check_more(op: Op, result: dict[str, Any]) -> None:
         "bfloat16, 2 groups, d_state 32": (torch.bfloat16, {"ngroups": 2, "d_state": 32, "headdim": 32, "length": 77}),
     }
     for name, (dtype, shape) in cases.items():
-        found = errors(op, dtype, **shape)
+        if device == "cpu" and (dtype != torch.float32 or shape["length"] > 150):
+            continue
+        found = errors(op, dtype, device, **shape)
         worst = max(found, key=lambda k: found[k])
         print(f"  {name}: worst {worst} {found[worst]:.2e}, y {found['y']:.2e}", flush=True)
         result[name] = found
-    inputs = make_inputs("cuda", torch.bfloat16, 3, batch=2, length=2048, n_heads=16)
+    size = {"batch": 2, "length": 2048, "n_heads": 16} if device == "cuda" else {"length": 70}
+    inputs = make_inputs(device, torch.bfloat16 if device == "cuda" else torch.float32, 3, **size)
     one, two = run_op(op, inputs), run_op(op, inputs)
     result["two_runs_equal_bits"] = all(torch.equal(one[k], two[k]) for k in one)
     print("  two runs give equal bits:", result["two_runs_equal_bits"], flush=True)
+    return result
+
+
+def show(result: dict[str, Any]) -> None:
+    """The table of all that is in the file."""
+    print("\n| | forward, no gradients | forward | forward + backward | GiB | first call | error of y | worst error |")
+    print("|---" * 8 + "|")
+    for who in ("golfreg", "mamba_ssm"):
+        found, m = result.get(f"{who}: errors", {}), result.get(f"{who}: times", {})
+        known = {name: e for name, e in found.items() if isinstance(e, float)}
+        if not known or "profile" not in m:
+            print(f"| {who} | {found.get('failed') or m.get('failed') or 'not measured'} | | | | | | |")
+            continue
+        ms = (f"{m[k]['median']:.2f} ms" for k in ("forward_no_grad_ms", "forward_ms", "forward_backward_ms"))
+        worst = max(known, key=lambda name: known[name])
+        print(
+            f"| {who} | {' | '.join(ms)} | {m['peak_gib']:.2f} | {m['first_call_seconds']:.1f} s "
+            f"| {known['y']:.1e} | {worst} {known[worst]:.1e} |"
+        )
 
 
 def main() -> None:
@@ -216,42 +259,48 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--length", type=int, default=4096)
     parser.add_argument("--d-model", type=int, default=512)
+    parser.add_argument("--device", default="cuda")
     parser.add_argument("--peer-path", help="directory that holds mamba_ssm")
-    parser.add_argument("--json", help="write everything measured here")
+    parser.add_argument("--peer-configurations", type=int, default=4)
+    parser.add_argument("--json", type=Path, default=Path("mamba3_layer.json"))
     parser.add_argument("--no-times", action="store_true")
+    parser.add_argument("--again", action="store_true")
     args = parser.parse_args()
+    result: dict[str, Any] = json.loads(args.json.read_text()) if args.json.exists() else {}
+    result["device"] = torch.cuda.get_device_name() if args.device == "cuda" else "cpu"
+    result["torch"] = torch.__version__
+    print(result["device"], "torch", torch.__version__, flush=True)
 
-    from golfreg.builtin.kernels.mamba3_triton import call
-
-    contenders: dict[str, Op] = {"golfreg": call}
-    if args.peer_path:
-        contenders["mamba_ssm"] = peer_op(args.peer_path)
-    print(torch.cuda.get_device_name(), "torch", torch.__version__, flush=True)
-    result: dict[str, Any] = {"device": torch.cuda.get_device_name(), "torch": torch.__version__}
+    def part(name: str, made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What is in the file, or what is measured now; ``failed`` says what went wrong."""
+        if args.again or result.get(name, {}).get("failed") not in (None, CRASHED) or name not in result:
+            print(f"{name} ...", flush=True)
+            result[name] = {"failed": CRASHED}
+            args.json.write_text(json.dumps(result, indent=1))
+            try:
+                result[name] = made()
+            except Exception as error:
+                result[name] = {"failed": f"{type(error).__name__}: {error}"[:300]}
+            args.json.write_text(json.dumps(result, indent=1))
+        return dict(result[name])
 
     large = {"batch": 2, "length": 2048, "n_heads": 16, "a_form": "heavy_tail"}
-    for who, op in contenders.items():
-        found = errors(op, torch.bfloat16, **large)
-        print(f"{who}: relative error against float64, bfloat16, 2 x 2048, 16 heads")
+    size, dtype = (large, torch.bfloat16) if args.device == "cuda" else ({"length": 70}, torch.float32)
+    ops: dict[str, Callable[[], Op]] = {"golfreg": golfreg_op}
+    if args.peer_path:
+        ops["mamba_ssm"] = functools.partial(peer_op, args.peer_path, args.peer_configurations)
+    for who, op in ops.items():
+        found = part(f"{who}: errors", lambda op=op: errors(op(), dtype, args.device, **size))
         for name, error in found.items():
-            print(f"  {name:12s}{error:.2e}")
-        sys.stdout.flush()
-        result[who] = {"errors_bfloat16": found}
-        if who == "golfreg":
-            check_more(call, result)
-        if args.no_times or not all(e == e and e < 1 for e in found.values()):
-            print(who, "is not timed", flush=True)
-            continue
-        result[who] |= (m := measure(op, args))
-        print(f"{who}: first call {m['first_call_seconds']:.1f} s, peak {m['peak_gib']:.2f} GiB")
-        for key in ("forward_no_grad_ms", "forward_ms", "forward_backward_ms"):
-            print(f"  {key:20s} {m[key]['median']:.3f} ({m[key]['lowest']:.3f} to {m[key]['highest']:.3f})")
-        for name, ms in m["profile"]:
-            print(f"    {ms:7.3f}  {name[:90]}")
-        sys.stdout.flush()
-    if args.json:
-        with open(args.json, "w") as f:
-            json.dump(result, f, indent=1)
+            print(f"  {name:12s}{error if isinstance(error, str) else f'{error:.2e}'}")
+        right = all(isinstance(e, float) and e == e and e < 1 for e in found.values())
+        if right and not args.no_times:
+            m = part(f"{who}: times", lambda op=op: measure(op(), args))
+            for name, ms in m.get("profile", []):
+                print(f"    {ms:7.3f}  {name[:90]}")
+        if who == "golfreg" and right:
+            part("golfreg: other sizes", lambda op=op: check_more(op(), args.device))
+    show(result)
 
 
 if __name__ == "__main__":

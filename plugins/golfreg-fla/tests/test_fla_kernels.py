@@ -18,12 +18,13 @@ from golfreg.kernels.verify import compare
 from golfreg.registry.host import get_host
 from golfreg.registry.resolve import load, resolve
 from golfreg.testing.kernel_graphs import expect_one_graph
-from golfreg_fla import delta_rule, kernels, linear_attention
+from golfreg_fla import delta_rule, kernels, linear_attention, wkv, wkv_kernel
 from golfreg_fla.plugin import INSTALL
 
 OPS = {
     "delta": (delta_rule, kernels.gated_delta_rule, kernels.delta_rule_kernel),
     "linear": (linear_attention, kernels.gated_linear_attention, kernels.linear_attention_kernel),
+    "wkv": (wkv, wkv_kernel.rwkv7_wkv, wkv_kernel.wkv_kernel),
 }
 SHAPES = ("two_and_a_half_chunks", "document_starts", "continued", "continued_with_starts")
 
@@ -100,8 +101,46 @@ def chunk_gla_bwd(q, k, v, g, g_cumsum, scale, initial_state, h, A, do, dht, cu_
     return differentiated(linear_attention.reference, (q, k, v, g_cumsum), initial_state, cu_seqlens, do, dht)
 
 
+class ChunkDPLRDeltaRuleFunction:
+    """What fla's autograd function takes and gives."""
+
+    @staticmethod
+    def forward(
+        ctx, q, k, v, a, b, gk, scale, initial_state, output_final_state, cu_seqlens=None, cu_seqlens_cpu=None,
+        safe_gate=False, lower_bound=None, chunk_size=None, disable_recompute=False, cp_context=None,
+    ):  # fmt: skip
+        assert (scale, safe_gate, lower_bound, disable_recompute, cp_context) == (1.0, True, None, False, None)
+        assert chunk_size in (16, 32, 64)
+        ctx.save_for_backward(q, k, v, a, b, gk, initial_state)
+        o, end = computed(general, (q, gk, k, v, a, b), initial_state, cu_seqlens)
+        return o, end if output_final_state else None
+
+    @staticmethod
+    def backward(ctx, do, dht):
+        assert (ctx.scale, ctx.safe_gate, ctx.disable_recompute, ctx.cp_context) == (1.0, True, False, None)
+        assert ctx.chunk_indices == (None if ctx.cu_seqlens is None else ("indices", ctx.chunk_size))
+        q, k, v, a, b, gk, state = ctx.saved_tensors
+        dq, dg, dk, dv, da, db, dh = differentiated(general, (q, gk, k, v, a, b), state, ctx.cu_seqlens, do, dht)
+        return dq, dk, dv, da, db, dg, None, dh, *[None] * 8
+
+
+def general(q, g, k, v, a, b, starts, state, return_state):
+    """S_t = diag(e^g) S_{t-1} + b (S_{t-1}^T a)^T + k v^T, of sequences without document starts."""
+    assert starts is None
+    assert return_state
+    S = q.new_zeros(q.shape[0], q.shape[2], q.shape[3], v.shape[3]) if state is None else state
+    out = []
+    for t in range(q.shape[1]):
+        read = (S * a[:, t].unsqueeze(-1)).sum(-2, keepdim=True)
+        S = g[:, t].exp().unsqueeze(-1) * S + b[:, t].unsqueeze(-1) * read
+        S = S + k[:, t].unsqueeze(-1) * v[:, t].unsqueeze(-2)
+        out.append((S * q[:, t].unsqueeze(-1)).sum(-2))
+    return torch.stack(out, 1), S
+
+
 def stand_in(name: str) -> SimpleNamespace:
-    assert name in ("ops.gated_delta_rule.chunk", "ops.gla.chunk", "ops.utils")
+    modules = ("gated_delta_rule.chunk", "gla.chunk", "generalized_delta_rule.dplr.chunk", "utils")
+    assert name.removeprefix("ops.") in modules
     return SimpleNamespace(**globals(), prepare_chunk_indices=lambda cu_seqlens, chunk: ("indices", chunk))
 
 
@@ -110,7 +149,8 @@ def stand_in(name: str) -> SimpleNamespace:
 def test_documents_states_and_gradients_survive_the_layout_of_fla(
     monkeypatch: pytest.MonkeyPatch, name: str, shape: str
 ) -> None:
-    monkeypatch.setattr(kernels, "fla", stand_in)
+    for module in (kernels, wkv_kernel):
+        monkeypatch.setattr(module, "fla", stand_in)
     module, call, _ = OPS[name]
     inputs = {**module.make_inputs("cpu", torch.float32, 0, **delta_rule.SHAPES[shape])}
     if "chunk_size" in inputs:
@@ -125,7 +165,8 @@ def test_documents_states_and_gradients_survive_the_layout_of_fla(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OPS)
 def test_the_kernels_compile_as_one_graph(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(kernels, "fla", stand_in)
+    for module in (kernels, wkv_kernel):
+        monkeypatch.setattr(module, "fla", stand_in)
     module, call, _ = OPS[name]
     inputs = module.make_inputs("cpu", torch.float32, 0, **delta_rule.SHAPES["continued_with_starts"])
     expect_one_graph(module.op, call, module.op.cases()[0], inputs, torch.float32, "stand-in")
@@ -170,6 +211,17 @@ def test_flas_functions_take_what_the_stand_in_takes(name: str) -> None:
     except EnvironmentFault as error:
         pytest.skip(error.message)
     inspect.signature(theirs).bind(**dict.fromkeys(inspect.signature(globals()[name]).parameters))
+
+
+@pytest.mark.parametrize("name", ["forward", "backward"])
+def test_flas_function_for_rwkv7_takes_what_the_stand_in_takes(name: str) -> None:
+    pytest.importorskip("einops", reason=f"fla is not installed: {INSTALL}")
+    try:
+        theirs = wkv_kernel.function()
+    except EnvironmentFault as error:
+        pytest.skip(error.message)
+    found = [list(inspect.signature(getattr(c, name)).parameters) for c in (theirs, ChunkDPLRDeltaRuleFunction)]
+    assert found[0] == found[1]
 
 
 @pytest.mark.gpu

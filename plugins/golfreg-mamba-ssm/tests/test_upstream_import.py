@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("golfreg_mamba_ssm", reason="install it: pip install -e plugins/golfreg-mamba-ssm")
 
 from golfreg.api.errors import EnvironmentFault
-from golfreg_mamba_ssm.plugin import INSTALL
+from golfreg_mamba_ssm import pins
+from golfreg_mamba_ssm.plugin import INSTALL, INSTALL_MAMBA1
 from golfreg_mamba_ssm.upstream import upstream
 
 
@@ -91,13 +92,18 @@ def test_without_mamba_ssm_the_error_is_the_command_that_installs_it(monkeypatch
     assert ours() == set()
 
 
-def test_the_readme_shows_the_same_command() -> None:
+@pytest.mark.parametrize("command", [INSTALL, INSTALL_MAMBA1])
+def test_the_readme_shows_the_same_command(command: str) -> None:
     text = (Path(__file__).parents[1] / "README.md").read_text()
-    assert INSTALL in text.replace("\\\n  ", "")
+    assert command in text.replace("\\\n  ", "")
 
 
-def test_every_kernel_that_tunes_itself_is_left_one_of_its_configurations(package: Path) -> None:
+@pytest.mark.parametrize("kept", [1, 3])
+def test_every_kernel_that_tunes_itself_is_left_the_first_of_its_configurations(
+    package: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
     pytest.importorskip("triton")
+    monkeypatch.setattr(pins, "kept", kept)
     (package / "ops" / "tuned.py").write_text(
         "import triton\n"
         "Config = triton.Config\n"
@@ -109,6 +115,7 @@ def test_every_kernel_that_tunes_itself_is_left_one_of_its_configurations(packag
         "names = ['a', 'b']\n"
     )
     module = upstream("ops.tuned")
-    (config,) = module.kernel.configs
+    assert len(module.kernel.configs) == kept
+    config = module.kernel.configs[0]
     assert (config.kwargs, config.num_warps, config.num_stages, config.maxnreg) == ({"CHUNK_SIZE": 64}, 4, 2, None)
     assert module.names == ["a", "b"]

@@ -12,7 +12,8 @@ SMOKE = (RULESETS_DIR / "cpu-smoke.toml").read_text("utf-8")
 def test_every_shipped_ruleset_loads():
     names = list_rulesets()
     assert names == [
-        "cpu-smoke", "h100-150s", "parameter-golf", "parameter-golf-frontier", "parameter-golf-non-record",
+        "cpu-smoke", "h100-150s", "h100-150s-web", "h200-150s-web", "parameter-golf", "parameter-golf-frontier",
+        "parameter-golf-non-record",
     ]  # fmt: skip
     assert list_rulesets("parameter-golf") == ["parameter-golf", "parameter-golf-frontier"]
     for name in names:
@@ -25,6 +26,10 @@ def test_every_shipped_ruleset_loads():
 def test_the_limits_of_the_tracks_are_these():
     assert load_ruleset("cpu-smoke").as_limits() == Limits(16_000_000, 45.0, 60.0)
     assert load_ruleset("h100-150s").limits.train_seconds == 150.0
+    on_web = [load_ruleset(f"{gpu}-150s-web") for gpu in ("h100", "h200")]
+    assert [ruleset.hardware.gpu for ruleset in on_web] == ["H100", "H200"]
+    assert len({ruleset.track for ruleset in on_web}) == 2
+    assert on_web[0].data == on_web[1].data
     golf = load_ruleset("parameter-golf")
     limits = golf.as_limits()
     assert (limits.cap_bytes, limits.train_seconds, limits.score_seconds) == (16_000_000, 600.0, 600.0)

@@ -15,7 +15,7 @@ from torch import nn
 
 from golfreg.api.errors import ConfigError, PluginError
 from golfreg.api.values import BuildContext, Role
-from golfreg_fla.layers import Linear, ShortConvolution, gated_norm
+from golfreg_fla.layers import Linear, ShortConvolution, gated_norm, unit
 
 OP = "gated_delta_rule"
 State = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -95,8 +95,9 @@ class GatedDeltaNet(nn.Module):
         before = None if state is None else (state[1], state[2])
         q, k, v = self.conv(qkv_BTX, starts_BT, before).split([widths["q"], widths["k"], widths["v"]], dim=-1)
         g_BTH = -self.A_log.float().exp() * F.softplus(dt_BTH.float() + self.dt_bias.float())
+        q_BTHK, k_BTHK = (unit(x.unflatten(-1, (-1, c.key_width))) for x in (q, k))
         found: Any = self.kernel(
-            _unit(q, c.key_width), _unit(k, c.key_width), v.unflatten(-1, (-1, c.value_width)), g_BTH,
+            q_BTHK, k_BTHK, v.unflatten(-1, (-1, c.value_width)), g_BTH,
             beta_BTH.sigmoid(), starts_BT, None if state is None else state[0], chunk_size=c.chunk_size,
             return_state=state is not None,
         )  # fmt: skip
@@ -105,11 +106,6 @@ class GatedDeltaNet(nn.Module):
         if before is None or after is None:
             return y_BTD, None
         return y_BTD, (after, *self.conv.after(qkv_BTX, starts_BT, before))
-
-
-def _unit(x_BTJ: torch.Tensor, width: int) -> torch.Tensor:
-    """Each head's vector at length 1."""
-    return F.normalize(x_BTJ.unflatten(-1, (-1, width)).float(), dim=-1, eps=1e-6).to(x_BTJ.dtype)
 
 
 class GatedDeltaNetMixer:

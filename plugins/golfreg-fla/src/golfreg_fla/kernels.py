@@ -1,4 +1,4 @@
-"""fla's chunked kernels as torch custom ops behind the signatures of the two ops.
+"""fla's chunked kernels as torch custom ops behind the signatures of their ops.
 
 fla's own functions tell ``torch.compile`` to break the graph; these call what is inside them. The backward computes
 the forward's residuals anew, as they depend on the number of documents. fla tunes a kernel when it first meets a
@@ -33,22 +33,22 @@ def fla(name: str) -> Any:
         raise EnvironmentFault(f"`fla.{name}` could not be imported: {error}", hint=INSTALL) from error
 
 
-def _indices(packed: Packed, chunk: int) -> Any:
+def chunk_indices(packed: Packed, chunk: int) -> Any:
     if packed.cu_seqlens is None:
         return None
     return fla("ops.utils").prepare_chunk_indices(packed.cu_seqlens, chunk)
 
 
-def _nothing(like: Tensor) -> Tensor:
+def nothing(like: Tensor) -> Tensor:
     return like.new_empty((0,), dtype=torch.float32)
 
 
-def _fresh(x: Tensor, dtype: torch.dtype) -> Tensor:
+def fresh(x: Tensor, dtype: torch.dtype) -> Tensor:
     """A tensor of its own, contiguous: a custom op may return no view of an input."""
     return x.to(dtype, memory_format=torch.contiguous_format, copy=True)
 
 
-def _state_shape(q: Tensor, v: Tensor) -> tuple[int, ...]:
+def state_shape(q: Tensor, v: Tensor) -> tuple[int, ...]:
     return (q.shape[0], q.shape[2], q.shape[3], v.shape[3])
 
 
@@ -58,7 +58,7 @@ def _delta(q: Tensor, k: Tensor, v: Tensor, g: Tensor, beta: Tensor, state: Tens
     common = {
         **{name: packed.stack(x) for name, x in (("q", q), ("k", k), ("v", v), ("beta", beta))},
         "scale": q.shape[-1] ** -0.5, "initial_state": packed.entering(state), "cu_seqlens": packed.cu_seqlens,
-        "chunk_indices": _indices(packed, chunk), "chunk_size": chunk,
+        "chunk_indices": chunk_indices(packed, chunk), "chunk_size": chunk,
     }  # fmt: skip
     running, o, A, after, *_ = fla("ops.gated_delta_rule.chunk").chunk_gated_delta_rule_fwd(
         **common, g=packed.stack(g), output_final_state=end
@@ -73,13 +73,13 @@ def _delta_forward(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     packed = Packed.of(q, starts)
     _, o, _, after = _delta(q, k, v, g, beta, state, return_state, chunk, packed)
-    end = _fresh(packed.last(after), torch.float32) if return_state else _nothing(q)
-    return _fresh(packed.unstack(o), v.dtype), end
+    end = fresh(packed.last(after), torch.float32) if return_state else nothing(q)
+    return fresh(packed.unstack(o), v.dtype), end
 
 
 @_delta_forward.register_fake
 def _(q, k, v, g, beta, starts, state, chunk, return_state):  # type: ignore[no-untyped-def]
-    return v.new_empty(v.shape), q.new_empty(_state_shape(q, v) if return_state else (0,), dtype=torch.float32)
+    return v.new_empty(v.shape), q.new_empty(state_shape(q, v) if return_state else (0,), dtype=torch.float32)
 
 
 @torch.library.custom_op("golfreg_fla::delta_backward", mutates_args=())
@@ -93,15 +93,15 @@ def _delta_backward(
         **saved, A=A, do=packed.stack(do), dht=None if dend is None else packed.spread_last(dend)
     )
     grads = [
-        _fresh(packed.unstack(d), x.dtype) for d, x in zip((dq, dk, dv, dg, dbeta), (q, k, v, g, beta), strict=True)
+        fresh(packed.unstack(d), x.dtype) for d, x in zip((dq, dk, dv, dg, dbeta), (q, k, v, g, beta), strict=True)
     ]
-    before = _nothing(q) if state is None else _fresh(packed.entered(dstate), torch.float32)
+    before = nothing(q) if state is None else fresh(packed.entered(dstate), torch.float32)
     return (*grads, before)  # type: ignore[return-value]
 
 
 @_delta_backward.register_fake
 def _(q, k, v, g, beta, starts, state, do, dend, chunk):  # type: ignore[no-untyped-def]
-    before = q.new_empty((0,) if state is None else _state_shape(q, v), dtype=torch.float32)
+    before = q.new_empty((0,) if state is None else state_shape(q, v), dtype=torch.float32)
     return (*(x.new_empty(x.shape) for x in (q, k, v, g, beta)), before)
 
 
@@ -112,7 +112,7 @@ def _linear(q: Tensor, k: Tensor, v: Tensor, g: Tensor, state: Tensor | None, en
     common = {
         **{name: packed.stack(x) for name, x in (("q", q), ("k", k), ("v", v))},
         "scale": q.shape[-1] ** -0.5, "initial_state": packed.entering(state), "cu_seqlens": packed.cu_seqlens,
-        "chunk_indices": _indices(packed, chunk), "chunk_size": chunk,
+        "chunk_indices": chunk_indices(packed, chunk), "chunk_size": chunk,
     }  # fmt: skip
     running, A, _, after, o = fla("ops.gla.chunk").chunk_gla_fwd(
         **common, g=packed.stack(g), g_cumsum=None, output_final_state=end
@@ -126,13 +126,13 @@ def _linear_forward(
 ) -> tuple[Tensor, Tensor]:
     packed = Packed.of(q, starts)
     _, o, _, after = _linear(q, k, v, g, state, return_state, packed)
-    end = _fresh(packed.last(after), torch.float32) if return_state else _nothing(q)
-    return _fresh(packed.unstack(o), v.dtype), end
+    end = fresh(packed.last(after), torch.float32) if return_state else nothing(q)
+    return fresh(packed.unstack(o), v.dtype), end
 
 
 @_linear_forward.register_fake
 def _(q, k, v, g, starts, state, return_state):  # type: ignore[no-untyped-def]
-    return v.new_empty(v.shape), q.new_empty(_state_shape(q, v) if return_state else (0,), dtype=torch.float32)
+    return v.new_empty(v.shape), q.new_empty(state_shape(q, v) if return_state else (0,), dtype=torch.float32)
 
 
 @torch.library.custom_op("golfreg_fla::linear_backward", mutates_args=())
@@ -145,18 +145,18 @@ def _linear_backward(
     dq, dk, dv, dg, dstate = fla("ops.gla.chunk").chunk_gla_bwd(
         **saved, h=None, A=A, do=packed.stack(do), dht=None if dend is None else packed.spread_last(dend)
     )
-    grads = [_fresh(packed.unstack(d), x.dtype) for d, x in zip((dq, dk, dv, dg), (q, k, v, g), strict=True)]
-    before = _nothing(q) if state is None else _fresh(packed.entered(dstate), torch.float32)
+    grads = [fresh(packed.unstack(d), x.dtype) for d, x in zip((dq, dk, dv, dg), (q, k, v, g), strict=True)]
+    before = nothing(q) if state is None else fresh(packed.entered(dstate), torch.float32)
     return (*grads, before)  # type: ignore[return-value]
 
 
 @_linear_backward.register_fake
 def _(q, k, v, g, starts, state, do, dend):  # type: ignore[no-untyped-def]
-    before = q.new_empty((0,) if state is None else _state_shape(q, v), dtype=torch.float32)
+    before = q.new_empty((0,) if state is None else state_shape(q, v), dtype=torch.float32)
     return (*(x.new_empty(x.shape) for x in (q, k, v, g)), before)
 
 
-def _keep(n_inputs: int) -> Any:
+def keep(n_inputs: int) -> Any:
     """``setup_context`` of an op whose first arguments are ``n_inputs`` tensors, starts and a state."""
 
     def setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -168,7 +168,7 @@ def _keep(n_inputs: int) -> Any:
     return setup
 
 
-def _differentiate(n_inputs: int, backward: Any) -> Any:
+def differentiate(n_inputs: int, backward: Any) -> Any:
     def autograd(ctx: Any, do: Tensor | None, dend: Tensor | None) -> tuple[Any, ...]:
         v, state = ctx.saved_tensors[2], ctx.saved_tensors[n_inputs + 1]
         do = torch.zeros_like(v) if do is None else do.contiguous()
@@ -179,8 +179,8 @@ def _differentiate(n_inputs: int, backward: Any) -> Any:
     return autograd
 
 
-_delta_forward.register_autograd(_differentiate(5, _delta_backward), setup_context=_keep(5))
-_linear_forward.register_autograd(_differentiate(4, _linear_backward), setup_context=_keep(4))
+_delta_forward.register_autograd(differentiate(5, _delta_backward), setup_context=keep(5))
+_linear_forward.register_autograd(differentiate(4, _linear_backward), setup_context=keep(4))
 
 
 def gated_delta_rule(

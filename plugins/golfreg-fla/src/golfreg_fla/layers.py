@@ -1,6 +1,6 @@
 """Layers of the mixers.
 
-Shape letters: B batch, T time, D channels, W width of a convolution, H heads, V head width.
+Shape letters: B batch, T time, D channels, W width of a convolution, H heads, K, V head widths.
 """
 
 from __future__ import annotations
@@ -77,3 +77,8 @@ def gated_norm(o_BTHV: Tensor, gate_BTI: Tensor, weight_V: Tensor) -> Tensor:
     """RMS norm of each head, a weight, and the gate's SiLU: [B, T, H * V]"""
     o_BTHV = F.rms_norm(o_BTHV.float(), (o_BTHV.shape[-1],), weight_V.float(), 1e-5)
     return (o_BTHV.flatten(2) * F.silu(gate_BTI.float())).to(gate_BTI.dtype)
+
+
+def unit(x_BTHK: Tensor) -> Tensor:
+    """Each head's vector at length 1."""
+    return F.normalize(x_BTHK.float(), dim=-1, eps=1e-6).to(x_BTHK.dtype)

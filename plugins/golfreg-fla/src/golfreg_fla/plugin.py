@@ -13,7 +13,7 @@ INSTALL = "pip install fla-core==0.6.0"
 
 @hookimpl
 def golfreg_architectures() -> Iterator[Architecture]:
-    for name, what in (("gated-deltanet", "Gated DeltaNet"), ("gla", "gated linear attention")):
+    for name, what in (("gated-deltanet", "Gated DeltaNet"), ("gla", "gated linear attention"), ("rwkv7", "RWKV-7")):
         yield Architecture(
             name=name,
             summary=f"{what} layers; attention where `attention_layers` says",
@@ -36,6 +36,12 @@ def golfreg_mixers() -> Iterator[Mixer]:
         target="golfreg_fla.gla:gla",
         ops=("gated_linear_attention",),
     )
+    yield Mixer(
+        name="rwkv7",
+        summary="RWKV-7 time mixing: a delta rule with a decay and a rate per key channel (arXiv 2503.14456)",
+        target="golfreg_fla.rwkv7:rwkv7",
+        ops=("rwkv7_wkv",),
+    )
 
 
 @hookimpl
@@ -50,11 +56,20 @@ def golfreg_ops() -> Iterator[Op]:
         summary="linear attention of heads with a decay per key channel",
         target="golfreg_fla.linear_attention:op",
     )
+    yield Op(
+        name="rwkv7_wkv",
+        summary="RWKV-7's recurrence of heads: what a key holds is removed at a rate, then written",
+        target="golfreg_fla.wkv:op",
+    )
 
 
 @hookimpl
 def golfreg_kernels() -> Iterator[Kernel]:
-    for op, module in (("gated_delta_rule", "delta_rule"), ("gated_linear_attention", "linear_attention")):
+    for op, module, kernel in (
+        ("gated_delta_rule", "delta_rule", "kernels:delta_rule_kernel"),
+        ("gated_linear_attention", "linear_attention", "kernels:linear_attention_kernel"),
+        ("rwkv7_wkv", "wkv", "wkv_kernel:wkv_kernel"),
+    ):
         yield Kernel(
             name="reference",
             op=op,
@@ -65,7 +80,7 @@ def golfreg_kernels() -> Iterator[Kernel]:
             name="fla",
             op=op,
             summary="the Triton kernels of flash-linear-attention 0.6.0",
-            target=f"golfreg_fla.kernels:{module}_kernel",
+            target=f"golfreg_fla.{kernel}",
             requires=("fla", "triton"),
             install=INSTALL,
             # Below the reference until it has been compared with it on a GPU: `--kernel fla`.

@@ -12,18 +12,20 @@ from types import ModuleType
 from typing import Any
 
 LARGEST_TILE, WARPS, STAGES = 64, 4, 2
+kept = 1
+"""How many configurations each kernel is left. A bench that has the time sets more before the first import."""
 
 
 def pin(module: ModuleType) -> None:
-    """Leave each ``triton.autotune`` of a module one configuration; Triton then runs it without trying any."""
+    """Leave each ``triton.autotune`` of a module ``kept`` configurations; of one Triton tries none."""
     for kernel in vars(module).values():
         configs = getattr(kernel, "configs", None)
         if isinstance(configs, list) and len(configs) > 1 and hasattr(kernel, "fn"):
-            kernel.configs = [preferred(configs)]
+            kernel.configs = preferred(configs)[:kept]
 
 
-def preferred(configs: list[Any]) -> Any:
-    """The configuration that the rule chooses; of equals the first."""
+def preferred(configs: list[Any]) -> list[Any]:
+    """Configurations in the order of the rule; equals as they were."""
 
     def rank(config: Any) -> tuple[int, ...]:
         tiles = [value for value in config.kwargs.values() if isinstance(value, int)]
@@ -38,4 +40,4 @@ def preferred(configs: list[Any]) -> Any:
             getattr(config, "maxnreg", None) is not None,
         )
 
-    return min(configs, key=rank)
+    return sorted(configs, key=rank)
