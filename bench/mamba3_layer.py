@@ -2,14 +2,16 @@
 
     python bench/mamba3_layer.py [--json mamba3_layer.json]
     python bench/mamba3_layer.py --peer-path "$(python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')"
+    python bench/mamba3_layer.py --variant query_gradients.KEEP=1 --variant sum_heads.num_warps=2
     TRITON_INTERPRET=1 python bench/mamba3_layer.py --device cpu --batch 1 --length 64 --d-model 64
 
 First errors against float64 (output, each gradient, by group of columns of the projection), then times, peak memory
 and the time of each kernel. ``--peer-path``: a directory that holds the package ``mamba_ssm``, whose kernels are then
 measured in the same run, each with the best of ``--peer-configurations`` of its own (golfreg-mamba-ssm's ``pins.py``
-says which; 0: all of them, minutes of tuning). A contender whose error is not finite is not timed. Results are
-written after each part, and a part that is in the file is not measured again (``--again``), also not one that ended the
-process.
+says which; 0: all of them, minutes of tuning). ``--variant``: golfreg's kernels again with other launch settings, those
+of ``CONFIGS`` in ``mamba3_triton_launch``; ``maxnreg=0`` is no limit. A contender whose error is not finite is not
+timed. Results are written after each part, and a part that is in the file is not measured again (``--again``), also not
+one that ended the process.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import re
 import statistics
 import sys
 import time
@@ -34,10 +37,25 @@ Op = Callable[..., Any]
 CRASHED = "the process ended here"
 
 
-def golfreg_op() -> Op:
+def golfreg_op(variant: str = "") -> Op:
+    """golfreg's kernels; ``variant``: launch settings that differ, ``KERNEL.NAME=VALUE,...``, for this call's part."""
+    from golfreg.builtin.kernels import mamba3_triton_launch as launch
     from golfreg.builtin.kernels.mamba3_triton import call
 
-    return call
+    changes = [re.fullmatch(r"(\w+)\.(\w+)=(\d+)", item) for item in variant.split(",") if item]
+    chosen = {kernel: dict(values) for kernel, values in launch.CONFIGS.items()}
+    for change in changes:
+        if change is None or change[1] not in chosen:
+            raise ValueError(f"`{variant}` names no launch setting: write `query_gradients.KEEP=1`")
+        chosen[change[1]][change[2]] = int(change[3])
+        if change[2] == "maxnreg" and change[3] == "0":
+            del chosen[change[1]]["maxnreg"]
+
+    def configured(*args: Any, **static: Any) -> Any:
+        launch.CONFIGS = chosen
+        return call(*args, **static)
+
+    return configured
 
 
 def peer_op(path: str, configurations: int) -> Op:
@@ -240,7 +258,7 @@ def show(result: dict[str, Any]) -> None:
     """The table of all that is in the file."""
     print("\n| | forward, no gradients | forward | forward + backward | GiB | first call | error of y | worst error |")
     print("|---" * 8 + "|")
-    for who in ("golfreg", "mamba_ssm"):
+    for who in dict.fromkeys(name.rpartition(":")[0] for name in result if name.endswith(": errors")):
         found, m = result.get(f"{who}: errors", {}), result.get(f"{who}: times", {})
         known = {name: e for name, e in found.items() if isinstance(e, float)}
         if not known or "profile" not in m:
@@ -260,6 +278,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=4096)
     parser.add_argument("--d-model", type=int, default=512)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--variant", action="append", default=[])
     parser.add_argument("--peer-path", help="directory that holds mamba_ssm")
     parser.add_argument("--peer-configurations", type=int, default=4)
     parser.add_argument("--json", type=Path, default=Path("mamba3_layer.json"))
@@ -287,6 +306,7 @@ def main() -> None:
     large = {"batch": 2, "length": 2048, "n_heads": 16, "a_form": "heavy_tail"}
     size, dtype = (large, torch.bfloat16) if args.device == "cuda" else ({"length": 70}, torch.float32)
     ops: dict[str, Callable[[], Op]] = {"golfreg": golfreg_op}
+    ops |= {f"golfreg, {variant}": functools.partial(golfreg_op, variant) for variant in args.variant}
     if args.peer_path:
         ops["mamba_ssm"] = functools.partial(peer_op, args.peer_path, args.peer_configurations)
     for who, op in ops.items():

@@ -7,7 +7,7 @@ Each case is a recipe as golfreg trains it, on its own data: the train stage's m
 a process of its own. Timed are groups of steps that end in one wait for the device. A second process, which
 finds compiled what the first one compiled, tells the time from its start to the end of its first step. Results are
 written after each case, and a case that is in the file is not measured again (``--again``). ``--data``: see
-``data_directory.py``; without it golfreg's own corpus is used, whose documents are shorter.
+``gpu_cases.py``; without it golfreg's own corpus is used, whose documents are shorter.
 """
 
 from __future__ import annotations
@@ -23,34 +23,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from data_directory import data_settings
+from gpu_cases import CASES, TINY, data_settings
 
 from golfreg.api.errors import GolfregError
 from golfreg.runner.launch import keep_compiled
 
-HYBRID = ("mamba3-hybrid", 8192)
-CASES: dict[str, tuple[str, int, tuple[str, ...]]] = {
-    "baseline-524k": ("baseline", 1024, ()),
-    "baseline-131k": ("baseline", 1024, ("train.batch_tokens=131072",)),
-    "hybrid": (*HYBRID, ("components.kernel=mamba3_siso=triton",)),
-    "hybrid-upstream": (*HYBRID, ("components.kernel=mamba3_siso=mamba-ssm",)),
-    "transformer": ("transformer", 8192, ()),
-    "gated-deltanet": (*HYBRID, ("components.architecture=gated-deltanet", "components.kernel=gated_delta_rule=fla")),
-    "gla": (*HYBRID, ("components.architecture=gla", "components.kernel=gated_linear_attention=fla")),
-    "rwkv7": (*HYBRID, ("components.architecture=rwkv7", "components.kernel=rwkv7_wkv=fla")),
-    "mamba2": (*HYBRID, ("components.architecture=mamba2", "components.kernel=mamba2_ssd=mamba-ssm")),
-}
-"""Name to recipe, vocabulary and what is changed. The plugins' layers stand where Mamba-3 stands in the hybrid."""
-TINY = (
-    "train.batch_tokens=512", "train.micro_batch_tokens=256", "train.sequence_length=128", "architecture.d_model=64",
-    "mixer.attention.n_heads=2", "mixer.attention.n_kv_heads=2", "train.compile=off", "components.kernel=reference",
-    "mixer.mamba3.headdim=32", "train.calibration_tokens=512",
-)  # fmt: skip
 PEERS = {
-    "baseline-524k": "the challenge's script: 347.5 ms",
+    "baseline": "the challenge's script: 347.5 ms",
     "baseline-131k": "the challenge's script: 104 ms, 21.5 GiB",
-    "hybrid": "the public script: 109 to 114 ms, 25.5 GiB",
-    "hybrid-upstream": "the public script: 109 to 114 ms, 25.5 GiB",
+    "mamba3-hybrid": "the public script: 109 to 114 ms, 25.5 GiB",
+    "mamba3-hybrid-upstream": "the public script: 109 to 114 ms, 25.5 GiB",
 }
 """Measured earlier, each on an H100 of its own; they are not run here."""
 
@@ -152,7 +134,8 @@ def in_a_process(name: str, options: argparse.Namespace, first: bool) -> dict[st
         except subprocess.TimeoutExpired:
             return {"failed": [f"longer than {options.timeout:g} s"]}
         if done.returncode:
-            return {"failed": done.stderr.strip().splitlines()[-1:] or [f"exit {done.returncode}"]}
+            said = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
+            return {"failed": [line for line in said if line.startswith("error: ")][-1:] or said[-1:]}
         return dict(json.loads(Path(result.name).read_text()))
 
 

@@ -8,7 +8,7 @@
 
 Each run is ``golfreg run`` in a directory of its own below ``--runs``. What is finished is not run again; what was
 interrupted is resumed, and charged the time lost. ``--minutes``: no run is begun that the longest one so far (at first
-5 minutes) would not let end in time, so the same command, given again, goes on. ``--data``: see ``data_directory.py``.
+5 minutes) would not let end in time, so the same command, given again, goes on. ``--data``: see ``gpu_cases.py``.
 The bits per byte before quantization are those of the trained weights, in the run's own windows.
 """
 
@@ -24,29 +24,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_directory import data_settings
+from gpu_cases import CASES, TINY, data_settings
 
 from golfreg.api.errors import GolfregError
 
-CASES: dict[str, tuple[str, int, tuple[str, ...]]] = {
-    "baseline": ("baseline", 1024, ()),
-    "baseline-131k": ("baseline", 1024, ("train.batch_tokens=131072", "train.warmdown_fraction=0.83")),
-    "transformer": ("transformer", 8192, ()),
-    "mamba3-hybrid": ("mamba3-hybrid", 8192, ("components.kernel=mamba3_siso=triton",)),
-    "mamba3-hybrid-upstream": ("mamba3-hybrid", 8192, ("components.kernel=mamba3_siso=mamba-ssm",)),
-    "gated-deltanet": (
-        "mamba3-hybrid", 8192, ("components.architecture=gated-deltanet", "components.kernel=gated_delta_rule=fla"),
-    ),
-    "rwkv7": ("mamba3-hybrid", 8192, ("components.architecture=rwkv7", "components.kernel=rwkv7_wkv=fla")),
-}  # fmt: skip
-"""Name to recipe, vocabulary and what is changed; the last two have fla's layers where the hybrid has Mamba-3."""
-TINY = (
-    "train.batch_tokens=512", "train.micro_batch_tokens=256", "train.sequence_length=128", "architecture.d_model=64",
-    "mixer.attention.n_heads=2", "mixer.attention.n_kv_heads=2", "train.compile=off", "components.kernel=reference",
-    "mixer.mamba3.headdim=32", "train.calibration_tokens=512", "train.seconds=20", "score.batch_tokens=2048",
-    "score.sequence_length=512", "train.calibration_reserve_seconds=6",
-)  # fmt: skip
 FIRST_MINUTES = 5.0
+BRIEF = ("train.seconds=20", "train.calibration_reserve_seconds=6")
 
 
 def run_one(name: str, seed: int, options: argparse.Namespace) -> bool:
@@ -58,7 +41,7 @@ def run_one(name: str, seed: int, options: argparse.Namespace) -> bool:
         words += ["--resume", str(begun[0])]
     else:
         recipe, vocabulary, changes = CASES[name]
-        sets = [*data_settings(options.data, vocabulary), *changes, *(TINY if options.tiny else ())]
+        sets = [*data_settings(options.data, vocabulary), *changes, *((*TINY, *BRIEF) if options.tiny else ())]
         words += ["--recipe", recipe, "--ruleset", options.ruleset, "--seed", str(seed), "--runs", str(root)]
         words += ["--device", options.device, *(word for item in sets for word in ("--set", item))]
     print(f"\n{name}, seed {seed}: {' '.join(words[2:])[:300]}", flush=True)

@@ -85,16 +85,16 @@ def state_gradients_kernel(
 
 @triton.jit
 def query_gradients_kernel(
-    projected, bc, scalars, first, B_bias, C_bias, D, phase, states, dout, dq, dprojected, dscalars, partials,
+    projected, bc, scalars, first, B_bias, C_bias, D, phase, states, dout, dq, rotated, dprojected, dscalars, partials,
     stride_b, out_stride_b, T, T_pad, scalar_stride, n_chunks, stride_t: tl.constexpr, out_stride_t: tl.constexpr,
     width: tl.constexpr,
     H: tl.constexpr, G: tl.constexpr, P: tl.constexpr, N: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
     S: tl.constexpr, STARTS: tl.constexpr, FINAL: tl.constexpr, PRECISION: tl.constexpr, FAST: tl.constexpr,
-    HEADS: tl.constexpr, STAGES: tl.constexpr,
+    HEADS: tl.constexpr, STAGES: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
     """dq[B, H, T_pad, N], rotated; z of dprojected, and in the columns of x the gradient of the output before its gate,
     which the two kernels after this one read. Of dscalars: plane 0 the queries' part of the decay sums' gradient,
-    1 dy_t x_t."""
+    1 dy_t x_t. With ``KEEP`` also rotated[B, H, K, 2, C, N], q and k, which ``key_gradients`` then reads."""
     chunk = tl.program_id(1)
     batch = tl.program_id(2).to(tl.int64)
     DT: tl.constexpr = projected.dtype.element_ty
@@ -140,6 +140,9 @@ def query_gradients_kernel(
         q = pin((c * cos + swapped(c, C, N) * sin).to(DT), FAST)
         b = tl.load(bc_at + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + n).to(tl.float32)[None, :]
         k = pin(((b * cos + swapped(b, C, N) * sin) * scale[:, None]).to(DT), FAST)
+        if KEEP:
+            tl.store(rotated + (bh * n_chunks + chunk) * (2 * C * N) + key_tile, q)
+            tl.store(rotated + (bh * n_chunks + chunk) * (2 * C * N) + C * N + key_tile, k)
         tl.debug_barrier()  # keeps the compiler from loading everything first
         own = tl.load(D + head).to(tl.float32) + gamma * tl.load(cell + 4 * scalar_stride)
         x = tl.load(projected + (H * P + head * P) + in_tile, mask=valid, other=0.0)
@@ -170,12 +173,13 @@ def query_gradients_kernel(
 
 @triton.jit
 def key_gradients_kernel(
-    projected, bc, scalars, first, B_bias, C_bias, D, phase, states, dk_final, dv_final, dstates, dprojected, dscalars,
+    projected, bc, scalars, first, B_bias, C_bias, D, phase, states, dk_final, dv_final, dstates, rotated, dprojected,
+    dscalars,
     stride_b, out_stride_b, T, T_pad, scalar_stride, n_chunks, stride_t: tl.constexpr, out_stride_t: tl.constexpr,
     width: tl.constexpr,
     H: tl.constexpr, G: tl.constexpr, P: tl.constexpr, N: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
     S: tl.constexpr, STARTS: tl.constexpr, FINAL: tl.constexpr, PRECISION: tl.constexpr, FAST: tl.constexpr,
-    HEADS: tl.constexpr, STAGES: tl.constexpr,
+    HEADS: tl.constexpr, STAGES: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
     """dk, rotated and without the factor scale, in place of dstates; x of dprojected. Of dscalars: plane 2 what remains
     of the decay sums' gradient."""
@@ -219,13 +223,17 @@ def key_gradients_kernel(
             leaving = tl.where(i >= first_end, leaving, 0.0)
             kept = tl.where(first_end < 0, kept, 0.0)
             seen = seen & (i[:, None] >= first_C[None, :])
-        bc_at = bc + (head // (H // G)) * N
-        rotation_at = phase + (bh * T_pad + chunk * C) * R
-        cos, sin = load_rotation(rotation_at, i, r, R, C, N, FAST and not EXACT)
-        c = tl.load(bc_at + G * N + bc_tile).to(tl.float32) + tl.load(C_bias + head * N + n).to(tl.float32)[None, :]
-        q = pin((c * cos + swapped(c, C, N) * sin).to(DT), FAST)
-        b = tl.load(bc_at + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + n).to(tl.float32)[None, :]
-        k = pin(((b * cos + swapped(b, C, N) * sin) * scale[:, None]).to(DT), FAST)
+        if KEEP:
+            q = tl.load(rotated + (bh * n_chunks + chunk) * (2 * C * N) + key_tile)
+            k = tl.load(rotated + (bh * n_chunks + chunk) * (2 * C * N) + C * N + key_tile)
+        else:
+            bc_at = bc + (head // (H // G)) * N
+            rotation_at = phase + (bh * T_pad + chunk * C) * R
+            cos, sin = load_rotation(rotation_at, i, r, R, C, N, FAST and not EXACT)
+            c = tl.load(bc_at + G * N + bc_tile).to(tl.float32) + tl.load(C_bias + head * N + n).to(tl.float32)[None, :]
+            q = pin((c * cos + swapped(c, C, N) * sin).to(DT), FAST)
+            b = tl.load(bc_at + bc_tile).to(tl.float32) + tl.load(B_bias + head * N + n).to(tl.float32)[None, :]
+            k = pin(((b * cos + swapped(b, C, N) * sin) * scale[:, None]).to(DT), FAST)
         x = tl.load(projected + (H * P + head * P) + in_tile, mask=valid, other=0.0)
         dy = tl.load(dprojected + (H * P + head * P) + out_tile, mask=valid, other=0.0)
         dstate = tl.load(dstates + (bh * n_chunks + chunk) * S * N + tile)

@@ -21,13 +21,14 @@ CONFIGS: dict[str, dict[str, int]] = {
     "states": {"num_warps": 4, "STAGES": 3},
     "outputs": {"num_warps": 4, "STAGES": 2, "HEADS": 8},
     "state_gradients": {"num_warps": 4, "STAGES": 2},
-    "query_gradients": {"num_warps": 4, "STAGES": 1, "HEADS": 1},
+    "query_gradients": {"num_warps": 4, "STAGES": 1, "HEADS": 1, "KEEP": 0},
     "key_gradients": {"num_warps": 4, "STAGES": 1, "HEADS": 1, "maxnreg": 168},
     "sum_heads": {"num_warps": 4, "num_stages": 1, "maxnreg": 168, "M": 32},
     "phase_carry": {"num_warps": 4, "num_stages": 1},
     "finish": {"num_warps": 4, "num_stages": 1},
 }
-"""Launch settings for bfloat16 and float16 on sm_90, measured (docs/benchmarks_mamba3.md)."""
+"""Launch settings for bfloat16 and float16 on sm_90, measured (docs/benchmarks_mamba3.md). ``KEEP`` 1 is not measured:
+``query_gradients`` writes the rotated q and k, and ``key_gradients`` reads them instead of rotating again."""
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
@@ -203,9 +204,11 @@ def run_backward(
     sizes = (stride_b, out_stride_b, s.T, s.T_pad, plane, s.K)
     heads = settings("query_gradients", dtype)
     heads["HEADS"] = math.gcd(heads["HEADS"], s.H)
+    keep = {"KEEP": heads["KEEP"]}
+    rotated = new(s.B, s.H, s.K, 2, s.C, s.N, kind=dtype) if keep["KEEP"] else dq
     backward.query_gradients_kernel[(s.H // heads["HEADS"], s.K, s.B)](
         projected, kept["bc"], kept["scalars"], kept["first"], B_bias, C_bias, D, kept["phase"], kept["states"], dout,
-        dq, dprojected, dscalars, partials, *sizes, **inner, **heads,
+        dq, rotated, dprojected, dscalars, partials, *sizes, **inner, **heads,
     )  # fmt: skip
     backward.state_gradients_kernel[(s.H, s.B)](
         dprojected, kept["bc"], kept["scalars"], kept["first"], C_bias, kept["phase"], dh1, dstates, dh0,
@@ -216,7 +219,7 @@ def run_backward(
     heads["HEADS"] = math.gcd(heads["HEADS"], s.H)
     backward.key_gradients_kernel[(s.H // heads["HEADS"], s.K, s.B)](
         projected, kept["bc"], kept["scalars"], kept["first"], B_bias, C_bias, D, kept["phase"], kept["states"],
-        dk1, dv1, dstates, dprojected, dscalars, *sizes, **inner, **heads,
+        dk1, dv1, dstates, rotated, dprojected, dscalars, *sizes, **inner, **keep, **heads,
     )  # fmt: skip
     sums.sum_heads_kernel[(s.K, s.B, s.G * s.N // M)](
         projected, kept["bc"], kept["scalars"], kept["first"], B_bias, C_bias, kept["phase"], dq, dstates, dk1,

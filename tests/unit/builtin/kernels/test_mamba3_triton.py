@@ -35,13 +35,14 @@ CASES: dict[str, dict[str, Any]] = {
     "four groups": {"n_heads": 4, "ngroups": 4, "length": 18},
     "many chunks": {"n_heads": 1, "length": 290, "starts": ((0, 100), (0, 280))},
 }  # fmt: skip
+KEPT = ("starts", "continued with starts", "three heads, half rotated, wide state")
 
 
 @outside
 def test_in_the_interpreter() -> None:
     """Outputs, gradients, documents, states, compilation: the tests below."""
     shown = in_the_interpreter(__file__)
-    assert f"{len(CASES) + 9} passed" in shown, shown[-500:]
+    assert f"{len(CASES) + len(KEPT) + 9} passed" in shown, shown[-500:]
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +107,19 @@ def test_outputs_and_every_gradient_equal_the_recurrence(case: str) -> None:
 
     inputs = make(torch.float32, **CASES[case])
     assert_close(run(call, inputs), run(recurrence, double(inputs)), 5e-6)
+
+
+@inside
+@pytest.mark.parametrize("case", KEPT)
+def test_queries_and_keys_that_are_kept_rotated_change_no_bit(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from golfreg.builtin.kernels import mamba3_triton_launch as launch
+    from golfreg.builtin.kernels.mamba3_triton import call
+
+    inputs = make(torch.float32, **CASES[case])
+    plain = run(call, inputs)
+    monkeypatch.setitem(launch.CONFIGS, "query_gradients", {**launch.CONFIGS["query_gradients"], "KEEP": 1})
+    kept = run(call, inputs)
+    assert all(torch.equal(x, plain[name]) for name, x in kept.items())
 
 
 @inside
