@@ -92,22 +92,6 @@ def exact(run_dir: Path) -> dict[str, float]:
     return {"bits_per_byte": tally.score().bits_per_byte}
 
 
-def over_documents(run_dir: Path) -> tuple[float, float]:
-    """Standard error of the bits per byte over documents, and the spread of the documents' own: median, by deviation.
-
-    The first is that of a ratio of sums; documents are taken to be independent.
-    """
-    import numpy as np
-    from safetensors.numpy import load_file
-
-    held = load_file(run_dir / "score_documents.safetensors")
-    kept = held["bytes"] > 0
-    bits, n_bytes = held["nats"][kept] / math.log(2), held["bytes"][kept].astype(float)
-    rate = bits.sum() / n_bytes.sum()
-    error = float(np.sqrt(((bits - rate * n_bytes) ** 2).sum()) / n_bytes.sum())
-    return error, float((bits / n_bytes).std())
-
-
 def table(options: argparse.Namespace) -> dict[str, list[Path]]:
     """Print a row a run; the run directories by case."""
     from golfreg.config.record import read_record
@@ -121,18 +105,18 @@ def table(options: argparse.Namespace) -> dict[str, list[Path]]:
     for name, seed, run_dir in finished(options):
         by_case.setdefault(name, []).append(run_dir)
         record = read_record(run_dir / "record.toml")
-        (error, deviation), score = over_documents(run_dir), record.score.bits_per_byte
+        error, score = record.score.standard_error or math.nan, record.score.bits_per_byte
         speed = record.train.tokens / record.times.train_seconds
         exactly = before_quantization(run_dir)
         rows.append(
             {
-                "case": name, "seed": seed, "bits_per_byte": score, "standard_error": error, "deviation": deviation,
+                "case": name, "seed": seed, "bits_per_byte": score, "standard_error": error,
                 "before_quantization": exactly, "bytes": record.sizes.total_bytes, "steps": record.train.steps,
                 "tokens_per_second": speed, "run": str(run_dir),
             }
         )  # fmt: skip
         print(
-            f"| {name}, {seed} | {score:.4f} | +- {error:.4f}, deviation {deviation:.3f} | {exactly:.4f} "
+            f"| {name}, {seed} | {score:.4f} | +- {error:.4f} | {exactly:.4f} "
             f"| {record.sizes.total_bytes:,} | {record.train.steps:,} | {speed / 1e6:.3f}M "
             f"| {record.times.train_seconds:.0f}, {record.times.score_seconds:.0f} | {PEERS.get(name, '')} |"
         )

@@ -15,7 +15,9 @@ ROOT = Path("leaderboard")
 
 
 def compare(
-    candidate: Annotated[str, typer.Argument(help="An entry: its directory, `track/date_name`, its name, or `#1514`, its pull request.")],
+    candidate: Annotated[
+        str, typer.Argument(help="An entry: its directory, `track/date_name`, its name, or `#1514`, its pull request.")
+    ],
     record: Annotated[str, typer.Argument(help="The entry that it is held against.")],
     ruleset: Annotated[
         str | None, typer.Option(help="Default: the candidate's own.", autocompletion=complete.rulesets)

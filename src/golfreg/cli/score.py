@@ -144,9 +144,11 @@ def _code(container: Container) -> str:
 
 
 def _rows(result: dict[str, Any], dataset: Dataset) -> list[tuple[str, str]]:
+    from golfreg.cli.show_record import error_text
+
     network = {"namespace": "network namespace", "sockets": "sockets refused"}[result["isolation"]]
     return [
-        ("bits per byte", f"{result['bits_per_byte']:.6f}"),
+        ("bits per byte", f"{result['bits_per_byte']:.6f}{error_text(result.get('standard_error'))}"),
         ("nats", f"{result['nats']:,.3f} ({result['nats_per_token']:.6f} per token)"),
         ("scored", f"{result['tokens']:,} tokens, {result['bytes']:,} bytes, {result['documents']:,} documents"),
         ("data", f"{dataset.tokenizer}, fingerprint {dataset.fingerprint[:16]}"),

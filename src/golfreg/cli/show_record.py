@@ -24,7 +24,7 @@ def show_record(out: Out, run_dir: Path, record: RunRecord) -> None:
     out.table(
         ("score", "value"),
         [
-            ("bits per byte", f"{score.bits_per_byte:.4f}"),
+            ("bits per byte", f"{score.bits_per_byte:.4f}{error_text(score.standard_error)}"),
             ("nats per token", f"{score.nats_per_token:.4f}"),
             ("validation", f"{score.tokens:,} tokens, {score.bytes:,} bytes, {score.documents:,} documents"),
             ("windows", f"{score.windows} of {score.sequence_length}, documents {score.documents_mode}"),
@@ -50,6 +50,11 @@ def show_record(out: Out, run_dir: Path, record: RunRecord) -> None:
     out.table(("stage", "seconds"), stages, right=("seconds",))
     out.table(("file", "path"), [(name, str(run_dir / file)) for name, file in _FILES.items()])
     out.line(f"This score compares only within the track `{run.track}`, on the same data.")
+
+
+def error_text(standard_error: float | None) -> str:
+    """What follows a score: how far the choice of validation documents moves it."""
+    return "" if standard_error is None else f" ± {standard_error:.4f} over documents"
 
 
 def _percent(part: int, whole: int) -> str:

@@ -154,6 +154,8 @@ class ScoreFacts:
     """How the network was cut off while scoring: ``namespace``, ``sockets`` or ``none``."""
     probes: int
     """Positions at which causality was probed."""
+    standard_error: float | None = None
+    """Of the bits per byte, over documents; None: not known, as for a single document."""
 
     def __post_init__(self) -> None:
         strict.not_negative(self)

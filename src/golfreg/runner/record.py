@@ -59,7 +59,7 @@ def make_record(run_dir: Path, plan: Plan, results: dict[str, dict[str, Any]], n
             corpus=ComponentFacts.of(plan.corpus),
             mixers={name: ComponentFacts.of(chosen) for name, chosen in plan.mixers.items()},
         ),
-        score=ScoreFacts(**{k: score[k] for k in ScoreFacts.__dataclass_fields__}),
+        score=ScoreFacts(**{k: score[k] for k in ScoreFacts.__dataclass_fields__ if k in score}),
         sizes=Sizes(
             **{k: pack[k] for k in Sizes.__dataclass_fields__ if k not in ("cap_bytes", "headroom_bytes")},
             cap_bytes=plan.limits.cap_bytes,

@@ -67,6 +67,19 @@ class Tally:
         tokens = int(self.tokens.sum())
         return Score(nats, tokens, nbytes, nats / max(tokens, 1), bits_per_byte(nats, nbytes), len(self.nats))
 
+    def standard_error(self) -> float | None:
+        """Of the bits per byte, over documents taken as drawn independently; None for fewer than two with bytes.
+
+        That of a ratio of sums: Cochran, Sampling Techniques (1977), equation 6.4.
+        """
+        kept = self.nbytes > 0
+        nats, nbytes = self.nats[kept], self.nbytes[kept].astype(np.float64)
+        if len(nats) < 2:
+            return None
+        left = nats - nats.sum() / nbytes.sum() * nbytes
+        variance = float((left**2).sum()) * len(nats) / (len(nats) - 1)
+        return math.sqrt(variance) / math.log(2.0) / float(nbytes.sum())
+
     def documents(self) -> dict[str, np.ndarray]:
         """Per document: ``nats`` float64, ``bytes`` int64, ``tokens`` int64, in stream order."""
         return {"nats": self.nats, "bytes": self.nbytes, "tokens": self.tokens}

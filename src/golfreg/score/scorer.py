@@ -104,6 +104,7 @@ def _score(task: Task, guard: Guard, network: str) -> dict[str, Any]:
     if not np.isfinite(score.nats):
         raise AnswerIsNo(f"{scored.name} has {score.nats} nats in all", "a logit is too large to be normalized")
     Path(task.scratch, DOCUMENTS_FILE).write_bytes(save(tally.documents()))
+    error = tally.standard_error()
     return {
         "nats": score.nats,
         "tokens": score.tokens,
@@ -111,6 +112,7 @@ def _score(task: Task, guard: Guard, network: str) -> dict[str, Any]:
         "nats_per_token": score.nats_per_token,
         "bits_per_byte": score.bits_per_byte,
         "documents": score.documents,
+        **({} if error is None else {"standard_error": error}),
         "score_seconds": (decoded - started) + (ended - probed),
         "decode_seconds": decoded - started,
         "evaluate_seconds": ended - probed,

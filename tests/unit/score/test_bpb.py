@@ -60,3 +60,24 @@ def test_sums_keep_float64_over_many_small_batches() -> None:
     for start in range(1, 100_001, 1000):
         tally.add(np.arange(start, start + 1000), np.full(1000, 0.1), np.ones(1000, np.int64))
     assert tally.score().nats == pytest.approx(10_000.0, rel=1e-11)
+
+
+def test_the_standard_error_is_that_of_documents_drawn_anew():
+    draw = np.random.default_rng(0)
+    lengths = draw.integers(20, 400, 300)
+    tokens = np.concatenate([np.r_[1, np.full(n, 5)] for n in lengths])
+    tally = Tally(tokens, bos_id=1)
+    rate = np.repeat(draw.gamma(9.0, 0.2, 300), lengths + 1)[1:]
+    nbytes = np.where(tokens[1:] == 1, 0, draw.integers(1, 6, len(tokens) - 1))
+    tally.add(np.arange(1, len(tokens)), rate * draw.gamma(1.0, 1.0, len(rate)), nbytes)
+    found = tally.documents()
+    drawn = draw.integers(0, 300, (2000, 300))
+    again = found["nats"][drawn].sum(1) / math.log(2) / found["bytes"][drawn].sum(1)
+    assert tally.standard_error() == pytest.approx(again.std(), rel=0.05)
+
+
+@pytest.mark.parametrize("tokens", [[1, 5, 6], [1, 5, 6, 1]])
+def test_one_document_has_no_standard_error(tokens):
+    tally = Tally(np.array(tokens), bos_id=1)
+    tally.add(np.arange(1, len(tokens)), np.ones(len(tokens) - 1), (np.array(tokens[1:]) != 1).astype(np.int64))
+    assert tally.standard_error() is None
