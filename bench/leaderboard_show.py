@@ -4,8 +4,9 @@
 
 makes a leaderboard of that many entries of three seeds in a temporary directory, each with scores,
 sizes, times, digests and settings of its own, from a record of the shipped leaderboard, and times
-whole processes: without an index, with one, after one entry changed. ``--keep DIR`` leaves the
-leaderboard there, or uses the one that is there.
+whole processes: without an index, with one, after one entry changed. Seconds of CPU are those of the
+first process and of those that it started to read. ``--keep DIR`` leaves the leaderboard there, or
+uses the one that is there.
 """
 
 from __future__ import annotations
@@ -132,20 +133,30 @@ def seed_facts(seed: int, bits_per_byte: float, draw: random.Random) -> dict[str
     }
 
 
-def show(root: Path, cache: Path, *options: str) -> tuple[float, float, int]:
-    """Seconds of wall clock, seconds of CPU, and characters of output of one process."""
+PROGRAM = """
+import atexit, resource, sys
+atexit.register(lambda: print(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]), file=sys.stderr))
+from golfreg.cli.main import main
+main()
+"""
+"""golfreg, that says at its end how many seconds of CPU its first process took."""
+
+
+def show(root: Path, cache: Path, *options: str) -> tuple[float, float, float, int]:
+    """Seconds of wall clock, seconds of CPU of the first process and of those it started, characters of output."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "golfreg", "leaderboard", "show", "--root", str(root), *options],
+        [sys.executable, "-c", PROGRAM, "leaderboard", "show", "--root", str(root), *options],
         env={**os.environ, "GOLFREG_CACHE": str(cache)},
-        stdout=subprocess.PIPE,
+        capture_output=True,
         check=True,
     )
     seconds = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, cpu, len(done.stdout)
+    first = float(done.stderr.split()[-1])
+    return seconds, first, max(0.0, cpu - first), len(done.stdout)
 
 
 def main() -> None:
@@ -162,21 +173,22 @@ def main() -> None:
             print(f"made {chosen.entries:,} entries in {time.perf_counter() - start:.1f} s at {root}")
             # Files that are two seconds old are read again by the next show, as they should be.
             time.sleep(2.5)
-        first = next((root / "cpu-smoke").glob("*-00000"))
+        edited = next((root / "cpu-smoke").glob("*-00000")) / "entry.toml"
         print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; wall-clock and CPU seconds of whole processes")
         for attempt in range(chosen.repeat):
             cache = Path(temporary) / f"cache_{attempt}"
             for name, prepare, arguments in (
                 ("cold", None, ()),
                 ("warm", None, ()),
-                ("one entry changed", first / "entry.toml", ()),
+                ("one entry changed", edited, ()),
                 ("warm, ten best", None, ("--limit=10",)),
                 ("warm, --json", None, ("--json",)),
             ):
                 if prepare is not None:
                     prepare.write_text(prepare.read_text("utf-8").replace('"ema"', '"emb"'), "utf-8")
-                seconds, cpu, characters = show(root, cache, *arguments)
-                print(f"{name:20s} {seconds:6.2f} s  {cpu:6.2f} s of CPU  {characters:,} bytes of output", flush=True)
+                seconds, first, others, characters = show(root, cache, *arguments)
+                cpu = f"{first:5.2f} + {others:5.2f} s of CPU"
+                print(f"{name:20s} {seconds:6.2f} s  {cpu}  {characters:,} bytes of output", flush=True)
 
 
 if __name__ == "__main__":

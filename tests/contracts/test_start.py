@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "scipy", "triton", "sentencepiece")
 SHOW = """
 import sys
@@ -28,6 +30,23 @@ print("loaded", [name for name in {heavy!r} if name in sys.modules], file=sys.st
 def test_no_heavy_library_is_imported(arguments: list[str]) -> None:
     code = SHOW.format(arguments=arguments, heavy=HEAVY)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "exit 0" in done.stderr, done.stderr
+    assert "loaded []" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["leaderboard", "show"],
+        ["leaderboard", "check", "leaderboard/cpu-smoke"],
+        ["leaderboard", "diff", "HEAD..HEAD"],
+        ["leaderboard", "compare", "#1514", "#1493", "--ruleset", "parameter-golf-frontier"],
+    ],
+    ids=" ".join,
+)
+def test_reading_a_leaderboard_never_imports_torch(arguments: list[str]) -> None:
+    code = SHOW.format(arguments=arguments, heavy=("torch", "triton"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert "exit 0" in done.stderr, done.stderr
     assert "loaded []" in done.stderr
 

@@ -16,7 +16,8 @@ ROOT = Path("leaderboard")
 
 def compare(
     candidate: Annotated[
-        str, typer.Argument(help="An entry: its directory, `track/date_name`, its name, or `#1514`, its pull request.")
+        str,
+        typer.Argument(help="An entry: its directory, `track/date_name`, its name, or its pull request, as in #1514."),
     ],
     record: Annotated[str, typer.Argument(help="The entry that it is held against.")],
     ruleset: Annotated[
@@ -27,7 +28,11 @@ def compare(
 ) -> None:
     """Test whether one entry beats another under a ruleset: gain, t, degrees of freedom, p and the verdict.
 
-    Example: golfreg leaderboard compare my-entry the-record --ruleset parameter-golf-frontier
+    Examples:
+
+    golfreg leaderboard compare my-entry the-record --ruleset parameter-golf-frontier
+
+    golfreg leaderboard compare "#1514" "#1493" --ruleset parameter-golf-frontier
     """
     from golfreg.leaderboard import significance
     from golfreg.rules.significance import p_text

@@ -80,14 +80,14 @@ def read_many(cls: type[T], schema: int, texts: Sequence[str]) -> list[T | None]
     if not sections:
         return [_try(_whole, cls, schema, text) for text in texts]
     cuts = [_try(_cut, sections, schema, text) for text in texts]
-    found: list[dict[str, Any] | None] = [None if cut is None else {} for cut in cuts]
+    found: list[dict[str, Any] | None] = [None if pieces is None else {} for pieces in cuts]
     for number, section in enumerate(sections):
-        for row, (text, cut) in enumerate(zip(texts, cuts, strict=True)):
+        for row, pieces in enumerate(cuts):
             values = found[row]
-            if cut is None or values is None or cut[number] is None:
+            if values is None or pieces[number] is None:
                 continue
             try:
-                values[section.name] = section.read(text[cut[number]])
+                values[section.name] = section.read(pieces[number])
             except _REFUSED:
                 found[row] = None
     return [None if values is None else cls(**values) for values in found]
@@ -129,8 +129,8 @@ def _lines_are_short(text: str) -> bool:
     return all(len(line) <= strict.MAX_LINE and line.count(".") <= strict.MAX_DOTS for line in text.split("\n"))
 
 
-def _cut(sections: Sequence[Section], schema: int, text: str) -> list[slice | None]:
-    """Where each section is. Pieces that are TOML each by itself, with a key of their own, are TOML together."""
+def _cut(sections: Sequence[Section], schema: int, text: str) -> list[str | None]:
+    """The text of each section. Pieces that are TOML each by itself, with a key of their own, are TOML together."""
     starts: list[int] = []
     place = 0
     for section in sections:
@@ -144,7 +144,7 @@ def _cut(sections: Sequence[Section], schema: int, text: str) -> list[slice | No
     if text[: ends[0] + 2] != f"schema = {schema}\n\n":
         raise Unusual
     after = iter([*ends[1:], len(text)])
-    return [slice(start + 2, next(after) + 1) if start >= 0 else None for start in starts]
+    return [text[start + 2 : next(after) + 1] if start >= 0 else None for start in starts]
 
 
 @cache

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from golfreg.leaderboard.diff_files import MAX_FILE_BYTES, Entries, Place, name_of, place_of
 from golfreg.leaderboard.entries import Entry
 from golfreg.leaderboard.git import PLAIN, SUBMODULE, SYMLINK, Changed
-from golfreg.rules.claims import UNRANKED
 from golfreg.rules.findings import Finding, Level, Problem
-from golfreg.rules.lifecycle import FROZEN, allowed_transition
+from golfreg.rules.lifecycle import FROZEN, UNRANKED, allowed_transition
 from golfreg.rules.register import Register, Rule
 
 JUDGED = FROZEN | {"reproduced"}

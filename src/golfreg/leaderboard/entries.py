@@ -20,7 +20,7 @@ from golfreg.config.imported import Imported, ImportedRun
 from golfreg.config.record import RunRecord, to_table
 from golfreg.leaderboard.places import Broken
 from golfreg.rules.figures import Figures, SeedResult, figures_of, seed_result
-from golfreg.rules.findings import Evidence, Finding, check, check_all
+from golfreg.rules.findings import Evidence, Finding, check_all
 from golfreg.rules.imported_rules import check_imported, imported_result
 from golfreg.rules.ruleset import Ruleset
 
@@ -120,7 +120,7 @@ class Entry:
         """Every rule over the records and what is declared."""
         if self.imported is not None:
             return check_imported(self.imported, self.imported_runs, self.ruleset, self.facts.declared)
-        return check(self.evidence(now))
+        return check_all([self.evidence(now)])[0]
 
     def evidence(self, now: datetime | None) -> Evidence:
         """What the rules look at, of an entry that is not imported."""

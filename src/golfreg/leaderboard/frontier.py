@@ -12,9 +12,9 @@ from golfreg.leaderboard.claims import claim_of
 from golfreg.leaderboard.entries import Entry
 from golfreg.leaderboard.render import score_text
 from golfreg.leaderboard.significance import sample_values
-from golfreg.rules.claims import RECORDS, UNRANKED
 from golfreg.rules.findings import Level
 from golfreg.rules.frontier import Step, replay
+from golfreg.rules.lifecycle import RECORDS, UNRANKED
 from golfreg.rules.ruleset import Ruleset, load_ruleset
 from golfreg.rules.significance import p_text
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
+from golfreg.rules.lifecycle import RECORDS, UNRANKED
+
 if TYPE_CHECKING:
     from golfreg.leaderboard.entries import Entry
     from golfreg.rules.findings import Finding
-
-UNRANKED = frozenset({"support", "withdrawn", "reverted", "invalid"})
-"""Statuses that take part in no ranking."""
 
 
 class Noticed(TypedDict):
@@ -128,7 +127,7 @@ def order(status: str, fails: int, score: float, key: str, imported: bool = Fals
 
     What the maintainers of the challenge accepted keeps its rank when it is ``imported``, findings beside it.
     """
-    accepted = imported and status in ("accepted", "superseded")
+    accepted = imported and status in RECORDS
     return (status in UNRANKED or (fails > 0 and not accepted), score, key)
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from golfreg.leaderboard.entries import Entry
-from golfreg.leaderboard.lines import UNRANKED as UNRANKED
 from golfreg.leaderboard.lines import order
 from golfreg.rules.figures import Figures
 from golfreg.rules.findings import Finding, Level

@@ -45,28 +45,23 @@ def read_some(base: str, keys: list[str], now: datetime, last_date: str) -> Outc
     racy = time.time_ns() - RACY_NANOSECONDS
     broken: list[Broken] = []
     looks: dict[str, Look] = {}
-    entries: dict[str, Entry] = {}
     for key in keys:
         try:
             looks[key] = _look(f"{base}/{key}")
         except GolfregError as error:
             broken.append(Broken(shown(key, 200), error.message, error.hint))
-    for key, found in zip(looks, parse_all([look.files for look in looks.values()]), strict=True):
+    read: list[tuple[Look, Entry]] = []
+    for (key, look), found in zip(looks.items(), parse_all([look.files for look in looks.values()]), strict=True):
         if isinstance(found, Entry):
-            entries[key] = found
+            read.append((look, found))
         else:
             broken.append(Broken(shown(key, 200), found.message, found.hint))
-    findings = findings_of(list(entries.values()), now)
-    lines = [line_of(entry, each) for entry, each in zip(entries.values(), findings, strict=True)]
-    kept = [_kept(looks[line.entry], entry, line) for entry, line in zip(entries.values(), lines, strict=True)]
+    findings = findings_of([entry for _, entry in read], now)
+    kept = [_kept(look, entry, line_of(entry, each)) for (look, entry), each in zip(read, findings, strict=True)]
     passing = [
         one.line.entry
-        for one, entry in zip(kept, entries.values(), strict=True)
-        if not (
-            _is_what_was_read(one.names, entry)
-            and states.last_change(looks[one.line.entry].found) < racy
-            and one.latest <= last_date
-        )
+        for (look, _), one in zip(read, kept, strict=True)
+        if not (_is_whole(look) and states.last_change(look.found) < racy and one.latest <= last_date)
     ]
     return Outcome(index.to_bytes(kept), passing, broken)
 
@@ -81,12 +76,12 @@ def _look(directory: str) -> Look:
     return Look(names, found, read_files(directory))
 
 
+def _is_whole(look: Look) -> bool:
+    """Whether the files that were looked at are those that were read."""
+    runs, imported = len(look.files.runs), look.files.imported is not None
+    return look.names.count("seed_") == runs and ("imported.toml" in look.names) == imported
+
+
 def _kept(look: Look, entry: Entry, line: Line) -> Kept:
     latest = max([f"{line.date}T00:00:00Z", *(record.run.date for record in entry.records.values())])
     return Kept(look.names, states.digest_of(look.found), latest, line)
-
-
-def _is_what_was_read(names: str, entry: Entry) -> bool:
-    """Whether these were the files when they were read, too."""
-    runs = len(entry.records) + len(entry.imported_runs)
-    return names.count("seed_") == runs and ("imported.toml" in names) == (entry.imported is not None)

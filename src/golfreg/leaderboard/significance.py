@@ -17,7 +17,7 @@ from golfreg.rules.significance import Sample, Verdict
 
 
 def find_entry(root: Path, said: str) -> Entry:
-    """By its directory, its key ``track/date_name``, its name or ``#pull_request`` if only one has it, else InputError."""
+    """By its directory, its key ``track/date_name``, its name or ``#pull_request``. InputError unless one has it."""
     if "\0" not in said and (Path(said) / "entry.toml").is_file():
         return read_entry(Path(said))
     keys = _keys(root)

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache, cached_property
 
-from golfreg.rules.claims import RECORDS, UNRANKED, Claim
+from golfreg.rules.claims import Claim
 from golfreg.rules.figures import mean
 from golfreg.rules.findings import Finding, Level, Problem
 from golfreg.rules.frontier import verdict_between
+from golfreg.rules.lifecycle import RECORDS, UNRANKED
 from golfreg.rules.register import Register, Rule
 
 ENTRY = "entry.toml"

@@ -9,11 +9,6 @@ from golfreg.rules.figures import SeedResult
 from golfreg.rules.ruleset import Ruleset
 from golfreg.rules.significance import Sample, sample_of
 
-RECORDS = frozenset({"accepted", "superseded"})
-"""Statuses of an entry that is, or was, the record by a maintainer's decision."""
-UNRANKED = frozenset({"support", "withdrawn", "reverted", "invalid"})
-"""Statuses that take part in no ranking and in no frontier."""
-
 
 @dataclass(frozen=True)
 class Again:

@@ -92,11 +92,6 @@ def check_all(evidence: Sequence[Evidence]) -> list[list[Finding]]:
     return found
 
 
-def check(evidence: Evidence) -> list[Finding]:
-    """``check_all`` of one."""
-    return check_all([evidence])[0]
-
-
 def check_records(
     records: Mapping[str, RunRecord],
     ruleset: Ruleset,
@@ -105,8 +100,8 @@ def check_records(
     now: datetime | None = None,
     figures: Figures | None = None,
 ) -> list[Finding]:
-    """``check`` of these records under a ruleset. ``now``: the time to hold dates against, default the clock's."""
-    return check(Evidence(records, ruleset, declared, entry_date, now or datetime.now(UTC), figures))
+    """``check_all`` of these records under a ruleset. ``now``: the time to hold dates against, default the clock's."""
+    return check_all([Evidence(records, ruleset, declared, entry_date, now or datetime.now(UTC), figures)])[0]
 
 
 def worst(findings: list[Finding]) -> Level:

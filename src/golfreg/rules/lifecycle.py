@@ -33,6 +33,10 @@ _ALLOWED = {
     (status, "invalid"): MAINTAINER
     for status in ("claimed", "reproduced", "accepted", "superseded", "support", "withdrawn", "reverted")
 }  # fmt: skip
+RECORDS = frozenset({"accepted", "superseded"})
+"""Statuses of an entry that is, or was, the record by a maintainer's decision."""
+UNRANKED = frozenset({"support", "withdrawn", "reverted", "invalid"})
+"""Statuses that take part in no ranking and in no frontier."""
 FROZEN = frozenset({"accepted", "superseded", "reverted", "invalid"})
 """Statuses of an entry that is history: its runs and claims are not rewritten, and it is not deleted."""
 

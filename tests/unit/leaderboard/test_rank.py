@@ -1,13 +1,12 @@
 import json
 from datetime import UTC, datetime
 
-from golfreg.leaderboard import lines, rank
+from golfreg.leaderboard import rank
 from golfreg.leaderboard.columns import COLUMNS, DEFAULT
 from golfreg.leaderboard.lines import line_of, place
 from golfreg.leaderboard.reading import read_board
 from golfreg.leaderboard.render import escape, score_text
 from golfreg.leaderboard.scan import list_board
-from golfreg.rules import claims
 
 NOW = datetime(2026, 5, 2, tzinfo=UTC)
 
@@ -62,10 +61,6 @@ def test_of_equal_scores_the_earlier_comes_first(make_entry, tmp_path, now):
     make_entry("later", 1.25)
     make_entry("earlier", 1.25, now=now.replace(day=1, hour=23))
     assert names(ranked(tmp_path)["cpu-smoke"]) == [(1, "earlier"), (2, "later")]
-
-
-def test_the_same_statuses_are_unranked_in_tables_and_in_the_rules():
-    assert lines.UNRANKED == claims.UNRANKED == rank.UNRANKED
 
 
 def test_a_row_shows_the_components_the_score_and_the_bytes(make_entry, tmp_path):
