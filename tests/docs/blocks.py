@@ -28,6 +28,7 @@ NOT_RUN = {
     "site.md": "a synopsis; tests/contracts/test_site_in_browser.py",
     "quantizers.md python": "minutes on two cores",
     "significance.md": "a synopsis; tests/unit/cli has the commands",
+    "training.md": "several GPUs, or batches larger than these tests have; tests/contracts/test_several_processes.py",
     "bytes.md": "a synopsis; tests/unit/cli/test_inspect_command.py",
     "studies.md golfreg study run": "needs trained checkpoints; tests/unit/studies and tests/contracts/test_studies.py",
     "codecs.md": "needs weights; tests/unit/cli/test_bench_command.py",
