@@ -39,7 +39,8 @@ format: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The site: build/docs/index.html opens from the disk; `.venv/bin/mkdocs serve` shows changes as you write.
+# The site: build/docs/index.html opens from the disk, without its search; `.venv/bin/mkdocs serve` has it, and shows
+# changes as you write.
 docs: .venv/.ready
 	$(BIN)/python -m mkdocs build --strict
 

@@ -25,7 +25,7 @@ PLAY = Path(__file__).with_name("play.py")
 TUTORIAL = [page for page in pages() if page.startswith("tutorial/") and page not in NOT_RUN]
 SCAFFOLD = "tutorial/plugins.md"
 """Its plugin is written by a command and installed after that: it is run from start to end only."""
-PLANNED = ["index.md", "errors.md", "quantizers.md"]
+PLANNED = ["index.md", "errors.md", "quantizers.md", "corpora.md", "observers.md", "studies.md"]
 """Other pages whose commands are run, without training."""
 PLUGINS = [page for page in TUTORIAL if any(block.title == "pyproject.toml" for block in blocks(page))]
 ALL = [command for page in pages() for command in commands(page)]

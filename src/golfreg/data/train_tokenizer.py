@@ -37,18 +37,31 @@ SETTINGS: dict[str, Any] = {
     "num_threads": 1,
 }
 
+_SPACE = "\u2581"
+"""SentencePiece's sign for a space."""
+
 # The trainer skips a whole text that holds one of these (NUL; U+2585 and U+2581 are its own signs).
 _RESERVED = str.maketrans({"\x00": " ", "\u2581": " ", "\u2585": " "})
 
 
 def train_sentencepiece(texts: Sequence[str], vocab_size: int) -> bytes:
     """The content of a ``.model`` file; the same bytes for the same texts, size and SentencePiece version."""
+    model = _train(texts, vocab_size)
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    if processor.piece_to_id(_SPACE) == processor.unk_id():
+        # Long documents without spaces, such as genomes: the space before each is too rare for the coverage, and in
+        # byte fallback decoding would not take it away again.
+        model = _train(texts, vocab_size, required_chars=_SPACE)
+    return model
+
+
+def _train(texts: Sequence[str], vocab_size: int, **more: Any) -> bytes:
     model = io.BytesIO()
     # The trainer cuts nothing else off than line ends, and those belong to the documents.
     sentences = (text.translate(_RESERVED) for text in texts if text)
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=sentences, model_writer=model, vocab_size=vocab_size, minloglevel=3, **SETTINGS
+            sentence_iterator=sentences, model_writer=model, vocab_size=vocab_size, minloglevel=3, **SETTINGS, **more
         )
     except RuntimeError as error:
         if "sentences_.empty()" in str(error):

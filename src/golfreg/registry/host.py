@@ -142,7 +142,8 @@ class Host:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                return fail(f"raised {whole(error)}", getattr(error, "hint", None) or "")
+                hint = getattr(error, "hint", None) or f"report it to the author of {provider.distribution}"
+                return fail(f"raised {whole(error)}", hint)
             if item is _END:
                 return None
             if count == MOST_COMPONENTS:

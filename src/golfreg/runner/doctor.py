@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from golfreg.data.cache import cache_root
-from golfreg.registry.check import install_command
+from golfreg.registry.check import install_command, target_fault
 from golfreg.registry.host import Host, get_host
 from golfreg.runner.rundir import runs_root
 
@@ -213,13 +213,17 @@ def _plugins(host: Callable[[], Host] = get_host) -> Iterator[Symptom]:
             Health.WARN,
             f"{name} of {failure.provider.distribution}: {failure.error}",
             "what it offers is missing; nothing else is",
-            f"{failure.hint or f'pip install --upgrade {failure.provider.distribution}'}, or {leave_out}",
+            f"{failure.hint or f'pip install --upgrade {failure.provider.distribution}'}; or {leave_out}",
         )
     usable = 0
     lacking: dict[tuple[str, str, str], list[str]] = {}
     for component in loaded.components:
         rivals = loaded.rivals(component)
-        usable += not (rivals or component.missing or component.missing_programs)
+        fault = "" if component.missing else target_fault(component.target)
+        if fault:
+            found, means = f"{component.label} of {component.distribution}: {fault}", "a run that asks for it stops"
+            yield Symptom("plugin", Health.WARN, found, means, f"report it to the author of {component.distribution}")
+        usable += not (rivals or fault or component.missing or component.missing_programs)
         for rival in rivals:
             if component.distribution < rival.distribution:
                 found = f"{component.label} is of {component.distribution} and of {rival.distribution}"

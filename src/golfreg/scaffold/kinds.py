@@ -14,6 +14,7 @@ from golfreg.api.errors import ConfigError, nearest
 TEMPLATES = Path(__file__).parent / "templates"
 COMMON = TEMPLATES / "common"
 SUFFIX = ".tmpl"
+COUNTED = "Code that a run loads is counted in the artifact: import little, and keep what only tests need out of `src`."
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Kind:
     """What ``kind.toml`` says. ``provides``: the kinds of component that the plugin registers under its name.
 
     ``about``: a paragraph for the README. ``guide``: list items on where to begin. ``run`` and
-    ``check``: commands. ``op``: the op that a kernel implements. All are templates of ``string``.
+    ``check``: commands. ``op``: the op that a kernel implements. ``counted``: what the README says of the
+    code's size. All are templates of ``string``.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Kind:
     run: str
     check: str = "golfreg plugins check ${name} --kind ${kind}"
     op: str = ""
+    counted: str = COUNTED
 
     def files(self) -> dict[str, Path]:
         """Path in the distribution, with names still to be filled in, to its template."""

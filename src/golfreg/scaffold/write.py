@@ -49,7 +49,7 @@ def write_plugin(names: Names, kind: Kind, into: Path) -> Written:
     }
     install, check, run = commands(kind, values, ".")
     values |= {"install": install, "check": check, "run": run}
-    values |= {"about": _filled(kind.about, values), "guide": _filled(kind.guide, values)}
+    values |= {part: _filled(getattr(kind, part), values) for part in ("about", "guide", "counted")}
     try:
         temporary = Path(tempfile.mkdtemp(dir=into, prefix=f".{names.distribution}.", suffix=".tmp"))
         try:

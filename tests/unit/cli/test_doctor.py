@@ -84,7 +84,7 @@ def test_a_look_that_breaks_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_each_component_that_cannot_be_used_is_named_with_what_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("missing_library", "duplicate_name", "import_error"):
+    for name in ("missing_library", "duplicate_name", "import_error", "absent_target"):
         monkeypatch.syspath_prepend(PLUGINS / name)
     host = Host(path=list(sys.path))
     *others, last = doctor._plugins(lambda: host)
@@ -94,6 +94,7 @@ def test_each_component_that_cannot_be_used_is_named_with_what_mends_it(monkeypa
     assert "GOLFREG_DISABLE_PLUGINS=missing_library" in found[library]
     assert "codec `lzma` is of golfreg and of golfreg-duplicate-name" in found
     assert any("no licence file found" in text for text in found)
+    assert any("golfreg_absent_target.nowhere" in text for text in found)
     able, _, total = last.found.removesuffix(" components").partition(" of ")
     assert int(total) - int(able) >= 3
 
@@ -101,7 +102,9 @@ def test_each_component_that_cannot_be_used_is_named_with_what_mends_it(monkeypa
 def test_a_kernel_without_its_library_and_a_codec_without_its_program_are_named() -> None:
     provider = Provider("my", "golfreg-my", "1.0", "golfreg_my.plugin")
     fast = Kernel(name="fast", summary="", target="golfreg_my.k:fast", op="cube", install="pip install cubes==2")
-    packer = Codec(name="packer", summary="", target="golfreg_my.c:packer", programs=("packer9",))
+    packer = Codec(
+        name="packer", summary="", target="golfreg.builtin.codecs.standard:zlib_codec", programs=("packer9",)
+    )
     host = Host(sources=())
     host.components += [Registered(fast, provider, ("cubes",)), Registered(packer, provider, (), ("packer9",))]
     kernel, codec, last = doctor._plugins(lambda: host)

@@ -142,3 +142,15 @@ def test_a_tokenizer_setting_that_is_nothing_known_says_what_it_may_be(tmp_path)
 def test_take_bytes_cuts_at_a_character():
     assert take_bytes(["abc", "dé", "never"], 5) == ["abc", "d"]
     assert take_bytes(["abc"], 100) == ["abc"]
+
+
+def test_long_documents_without_spaces_are_not_lost():
+    """Of a genome's characters the space before each document is the rarest."""
+    rng = np.random.default_rng(0)
+    texts = ["".join(rng.choice(list("ACGT"), 5000)) for _ in range(20)]
+    tokenizer = make_tokenizer("sp300", lambda size: train_sentencepiece(texts, size))
+    encoded = tokenizer.encode(texts)
+    assert tokenizer.decode(encoded) == [text.encode() for text in texts]
+    table = tokenizer.byte_table()
+    with_bos = np.concatenate([np.array([tokenizer.bos_id], np.uint16), encoded[0]])
+    assert table.count(with_bos[:-1], with_bos[1:]).sum() == 5000
