@@ -2,19 +2,23 @@
 
     python bench/rdo.py RUN_DIR [--checkpoint FILE] [--tokens 32768] [--clips 6,8,10,13,16] [--prices 0.1,0.2]
 
-Every clip is one point of gptq's curve, and with every price one of rdo's. The error is the Hessian-weighted one of
-each matrix relative to its output, as its mean over the matrices.
+Every clip is one point of gptq's curve, and with every price one of rdo's, with `--dependent` one of its dependent
+codes too. The error is the Hessian-weighted one of each matrix relative to its output, as its mean over the matrices.
+Last come the bytes of every curve over those of gptq and brotli at equal error, log-linear between points.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import time
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import brotli
+import numpy as np
 import torch
 from quantizers import Bench, checkpoint_parser
 
@@ -36,12 +40,26 @@ def brotli_bytes(sections: list[Section]) -> int:
     return sum(len(brotli.compress(data, quality=11, lgwin=24)) for data in groups)
 
 
+def compare(rows: list[dict[str, Any]]) -> None:
+    base = sorted((math.log(r["error"]), math.log(r["brotli"])) for r in rows if r["what"] == "gptq")
+    print("\n| at equal error, of the bytes of gptq and brotli | clip_std: golf |\n|---|---|")
+    for what in dict.fromkeys(r["what"] for r in rows):
+        found = []
+        for r in rows:
+            error = math.log(r["error"])
+            if r["what"] == what and base[0][0] <= error <= base[-1][0]:
+                same = math.exp(np.interp(error, [x for x, _ in base], [y for _, y in base]))
+                found.append(f"{r['clip_std']:g}: {r['golf'] / same:.3f}")
+        print(f"| {what} | {', '.join(found)} |")
+
+
 def main() -> None:
     parser = checkpoint_parser(__doc__)
     parser.add_argument("--bits", type=int, default=6)
     parser.add_argument("--embedding-clip-std", type=float, default=0.0)
     parser.add_argument("--clips", default="6,8,10,13,16")
     parser.add_argument("--prices", default="0.1,0.2")
+    parser.add_argument("--dependent", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     bench = Bench(options.run_dir, options.checkpoint, options.tokens, "golf", options.moment_tokens)
@@ -60,6 +78,8 @@ def main() -> None:
         settings["embedding_clip_std"] = options.embedding_clip_std * clip
         tries: list[tuple[str, Any, Any]] = [("gptq", gptq, GptqConfig(**settings))]
         tries += [(f"rdo {p}", rdo, RdoConfig(price=float(p), **settings)) for p in options.prices.split(",")]
+        if options.dependent:
+            tries += [(f"{what}, dependent", rdo, replace(config, dependent=True)) for what, _, config in tries[1:]]
         for what, target, config in tries:
             begun = time.monotonic()
             sections = target.quantize(bench.weights, bench.roles, {"input_second_moment": moments}, budget, config)
@@ -85,6 +105,7 @@ def main() -> None:
                 f"| {row['lost']:+.4f} | {seconds:.0f} |",
                 flush=True,
             )
+    compare(rows)
     if options.json:
         options.json.write_text(json.dumps({"exact": bench.exact, "rows": rows}, indent=1) + "\n")
 

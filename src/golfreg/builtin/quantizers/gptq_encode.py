@@ -100,7 +100,8 @@ def _solved(
     sizes = [(group, len(rows)) for group, rows in groups]
     choose = chooser(name, sizes, order_C, scale_R.float(), highest_R, cost_C) if chooser else None
     codes_RC = torch.empty_like(weight_RC)
-    codes_RC[:, order_C] = solve(weight_RC, factor_CC, scale_R.float(), highest_R, choose)
+    # What `choose` finds may be half a step above its code.
+    codes_RC[:, order_C] = solve(weight_RC, factor_CC, scale_R.float(), highest_R, choose).floor()
     return codes_RC.cpu(), scale_R.cpu()
 
 

@@ -5,14 +5,19 @@ What chooses them is ``rdo_encode``; sections and decoder are those of ``gptq``,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
 import torch
 
 from golfreg.api.values import Budget, Role, Section
+from golfreg.builtin.quantizers import parts
 from golfreg.builtin.quantizers.gptq import MOMENT, GptqConfig, GptqQuantizer
+
+PIECE = 64
+"""Rows after which the codes of a column depend on those before them no more."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class RdoConfig(GptqConfig):
     """What the artifact is to fit, where the price is found; 0: the cap."""
     table_rounds: int = 2
     """How often codes are chosen with the costs that the codes before them have."""
+    dependent: bool = False
+    """Dependent (trellis-coded) quantization: a code's grid depends on the codes above it."""
 
     name: ClassVar[str] = "rdo"
 
@@ -37,6 +44,8 @@ class RdoConfig(GptqConfig):
             raise self.wrong("target_bytes", self.target_bytes, "a number of bytes, or 0 for the cap")
         if not isinstance(self.table_rounds, int) or not 1 <= self.table_rounds <= 10:
             raise self.wrong("table_rounds", self.table_rounds, "a whole number from 1 to 10; 2 is usual")
+        if not isinstance(self.dependent, bool):
+            raise self.wrong("dependent", self.dependent, "true or false")
 
 
 class RdoQuantizer(GptqQuantizer):
@@ -56,6 +65,28 @@ class RdoQuantizer(GptqQuantizer):
         if config.price >= 0:
             return encode(state, roles, moments, budget, config, config.price)
         return encode_to_fit(state, roles, moments, budget, config)
+
+    def dequantize(self, sections: Sequence[Section], config: RdoConfig) -> dict[str, torch.Tensor]:  # type: ignore[override]
+        if config.dependent:
+            sections = [
+                replace(s, data=levels(s.data)) if s.layout.part == "codes" and len(s.layout.shape) == 2 else s
+                for s in sections
+            ]
+        return parts.tensors(sections)
+
+
+def levels(code_RC: np.ndarray) -> np.ndarray:
+    """float32[R, C]: each code, half a step up where of the codes 1, 3, 5, ... rows above it an odd number is odd.
+
+    Dependent quantization as in ISO/IEC 15938-17, with four states: codes of two grids, one half a step off the
+    other, and the grid of each told by the parities before. Rows above its piece of rows do not count.
+    """
+    rows, columns = code_RC.shape
+    odd_PTC = np.zeros((-(-rows // PIECE), PIECE, columns), np.uint8)
+    odd_PTC.reshape(-1, columns)[:rows] = code_RC & 1
+    above_PTC = np.pad(odd_PTC, ((0, 0), (1, 0), (0, 0)))[:, :PIECE]
+    up = np.bitwise_xor.accumulate(above_PTC.reshape(-1, PIECE // 2, 2, columns), 1)
+    return np.asarray(code_RC + np.float32(0.5) * up.reshape(-1, columns)[:rows], np.float32)
 
 
 rdo = RdoQuantizer()

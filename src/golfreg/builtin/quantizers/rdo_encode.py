@@ -40,13 +40,15 @@ def encode(
     """Sections at a price. ``costs``: those of ``gptq``'s codes, where they are known already."""
     if costs is None:
         sections = gptq_encode.encode(state, roles, moments, config, budget.device)
-        if price == 0:
+        if price == 0 and not config.dependent:
             return sections
         costs = costs_of(sections, budget)
-    for remaining in range(config.table_rounds, 0, -1):
+    for remaining in range(config.table_rounds if price else 1, 0, -1):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # The first solution said all of it.
-            sections = gptq_encode.encode(state, roles, moments, config, budget.device, _chooser(costs, price))
+            sections = gptq_encode.encode(
+                state, roles, moments, config, budget.device, _chooser(costs, price, config.dependent)
+            )
         if remaining > 1:
             costs = costs_of(sections, budget)
     return sections
@@ -61,7 +63,7 @@ def encode_to_fit(
     Every price starts from ``gptq``'s costs, so a price gives one size, and the one found the same codes again.
     """
     target = config.target_bytes or budget.cap_bytes
-    sections = gptq_encode.encode(state, roles, moments, config, budget.device)
+    sections = encode(state, roles, moments, budget, config, 0.0)
     size = budget.pack_bytes(sections)
     budget.tell(f"rdo: {size:,} bytes at price 0, {target:,} wanted")
     if size <= target:
@@ -132,9 +134,20 @@ class _Priced:
     scale_R: torch.Tensor
     highest_R: torch.Tensor
     price_R: torch.Tensor
+    place_R: np.ndarray | None
+    """With dependent codes: see ``rdo_trellis.places``."""
 
     def __call__(self, left_R: torch.Tensor, column: int, weight: float) -> torch.Tensor:
         safe_R = torch.where(self.scale_R > 0, self.scale_R, torch.ones_like(self.scale_R))
+        if self.place_R is not None:
+            from golfreg.builtin.quantizers.rdo_trellis import chosen
+
+            def cost_of(codes_KR: torch.Tensor, half: float) -> torch.Tensor:
+                bits_KR = self.table.take(self.context_CR[column] + codes_KR.to(torch.int64))
+                return weight * (left_R - (codes_KR + half) * self.scale_R).square() + self.price_R * bits_KR
+
+            level_R = chosen(left_R / safe_R, self.highest_R, self.place_R, cost_of)
+            return torch.where(self.scale_R > 0, level_R, torch.zeros_like(left_R))
         nearest_R = torch.round(left_R / safe_R)
         offers_KR = torch.stack([*(nearest_R + step for step in OFFERS), torch.zeros_like(nearest_R)])
         offers_KR = torch.maximum(torch.minimum(offers_KR, self.highest_R), -self.highest_R)
@@ -144,7 +157,7 @@ class _Priced:
         return torch.where(self.scale_R > 0, offers_KR.gather(0, best_R[None])[0], torch.zeros_like(left_R))
 
 
-def _chooser(costs: Costs, price: float) -> gptq_encode.Chooser:
+def _chooser(costs: Costs, price: float, dependent: bool) -> gptq_encode.Chooser:
     """Choosers for every matrix: those of the row groups' costs, one below the other."""
 
     def chooser(
@@ -168,6 +181,11 @@ def _chooser(costs: Costs, price: float) -> gptq_encode.Chooser:
         context_CR = torch.cat(contexts).to(device)[:, order_C].t().contiguous()
         mean = float(weight_C.log().mean().exp())
         price_R = price * mean * scale_R.square()
-        return _Priced(torch.cat(tables).to(device), context_CR, scale_R, highest_R, price_R)
+        place_R = None
+        if dependent:
+            from golfreg.builtin.quantizers.rdo_trellis import places
+
+            place_R = places([rows for _, rows in groups])
+        return _Priced(torch.cat(tables).to(device), context_CR, scale_R, highest_R, price_R, place_R)
 
     return chooser

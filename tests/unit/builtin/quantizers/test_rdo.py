@@ -4,6 +4,7 @@ R rows, C columns, N inputs.
 """
 
 import importlib
+import itertools
 import sys
 
 import numpy as np
@@ -14,8 +15,9 @@ from golfreg.api import Budget, ConfigError, Role
 from golfreg.builtin.codecs.golf import GolfCodec
 from golfreg.builtin.quantizers.gptq import GptqConfig, gptq
 from golfreg.builtin.quantizers.gptq_solve import weighted_error
-from golfreg.builtin.quantizers.rdo import RdoConfig, rdo
+from golfreg.builtin.quantizers.rdo import PIECE, RdoConfig, levels, rdo
 from golfreg.builtin.quantizers.rdo_encode import entropy_table
+from golfreg.builtin.quantizers.rdo_trellis import path, places
 
 GROUPS = (("z", 20), ("dt", 4), ("x", 40))
 CODEC = GolfCodec()
@@ -160,3 +162,66 @@ def test_decoding_loads_nothing_that_chooses_codes(monkeypatch):
         name.removeprefix(package) for name in sys.modules if name.startswith(package)
     }
     assert issubclass(RdoConfig, GptqConfig)
+
+
+def grids(codes):
+    """The machine of four states, code by code."""
+    state, found = 0, []
+    for row, code in enumerate(codes):
+        state = 0 if row % PIECE == 0 else state
+        found.append(state >> 1)
+        state = ((0, 2), (2, 0), (1, 3), (3, 1))[state][code & 1]
+    return found
+
+
+@pytest.mark.parametrize("rows", [1, 63, 64, 65, 200])
+def test_levels_are_those_of_the_state_machine(rows):
+    code_RC = np.random.default_rng(rows).integers(-31, 32, (rows, 5)).astype(np.int8)
+    expected = np.array([grids(column) for column in code_RC.T.tolist()]).T
+    assert np.array_equal(levels(code_RC), code_RC + 0.5 * expected)
+
+
+def test_no_path_is_cheaper_than_the_one_that_is_taken():
+    rows = 9
+    cost_4R = np.random.default_rng(0).random((4, rows))
+    taken_R = path(cost_4R, places([rows]))
+    assert grids((taken_R & 1).tolist()) == (taken_R >> 1).tolist()
+    every = [[2 * g + p for g, p in zip(grids(ps), ps, strict=True)] for ps in itertools.product((0, 1), repeat=rows)]
+    least = min(sum(cost_4R[which, row] for row, which in enumerate(taken)) for taken in every)
+    assert cost_4R[taken_R, np.arange(rows)].sum() == pytest.approx(least)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A matrix of two and a half pieces, and row groups of 20, 4 and 40 rows; inputs that go together a little."""
+    x_NC = normal(1500, 48, seed=3)
+    x_NC = x_NC + x_NC @ normal(48, 48, seed=4) / 7
+    moment = x_NC.T @ x_NC / len(x_NC)
+    state = {"a": normal(160, 48), "b": normal(64, 48, seed=1)}
+    return state, {"a": Role("mlp_up"), "b": Role("in_proj", GROUPS)}, {"a": moment, "b": moment}
+
+
+@pytest.mark.parametrize("price", [0.0, 0.15])
+def test_dependent_codes_have_less_error_at_the_same_step_and_no_more_bytes(small, price):
+    scalar, error = quantize(small, price=price, clip_std=12)
+    dependent, less = quantize(small, price=price, clip_std=12, dependent=True)
+    assert less < 0.87 * error
+    assert entropy_bytes(dependent) < 1.005 * entropy_bytes(scalar)
+
+
+@pytest.mark.parametrize("bits", [2, 3])
+def test_dependent_codes_stay_within_their_alphabet(small, bits):
+    sections, _ = quantize(small, price=0.1, bits=bits, dependent=True)
+    for s in sections:
+        if s.layout.part == "codes":
+            low, high = s.layout.alphabet
+            assert low <= s.data.min() <= s.data.max() <= high
+
+
+def test_dependent_codes_that_fit_without_a_price_have_none(small):
+    assert same(quantize(small, dependent=True)[0], quantize(small, price=0.0, dependent=True)[0])
+
+
+def test_whether_codes_are_dependent_is_true_or_false():
+    with pytest.raises(ConfigError, match="dependent"):
+        RdoConfig(dependent=1)
