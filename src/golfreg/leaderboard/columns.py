@@ -78,6 +78,7 @@ _ALL = (
     _count("headroom", lambda p: p.line.headroom_bytes),
     _measure("train", "train s", lambda p: p.line.train_seconds_max, 1),
     _measure("score", "score s", lambda p: p.line.score_seconds_max, 1),
+    _measure("documents", "± documents", lambda p: p.line.standard_error_max, 4),
     Column("seeds", "seeds", lambda p: len(p.line.seeds), lambda p: str(len(p.line.seeds)), True),
     _words("date", lambda p: p.line.date),
     _words("status", lambda p: p.line.status),

@@ -22,7 +22,7 @@ import msgspec
 
 from golfreg.leaderboard.lines import Line
 
-INDEX_FORMAT = 2
+INDEX_FORMAT = 3
 MAX_INDEX_BYTES = 1 << 30
 
 

@@ -53,6 +53,8 @@ class Line(NamedTuple):
     train_seconds_max: float | None
     """Of the slowest seed, with calibration."""
     score_seconds_max: float | None
+    standard_error_max: float | None
+    """Over documents, of the seed where it is largest."""
     fails: int
     warns: int
     seeds: list[int]
@@ -99,6 +101,7 @@ def line_of(entry: Entry, all_findings: Iterable[Finding]) -> Line:
         headroom_bytes=None if figures.bytes_max is None else entry.ruleset.limits.cap_bytes - figures.bytes_max,
         train_seconds_max=_largest(result.train_seconds for result in entry.results),
         score_seconds_max=_largest(result.score_seconds for result in entry.results),
+        standard_error_max=_largest(result.standard_error for result in entry.results),
         fails=sum(f.level == "FAIL" for f in findings),
         warns=sum(f.level == "WARN" for f in findings),
         seeds=list(figures.seeds),

@@ -18,7 +18,7 @@ WIDEST = 24
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _FIGURES = (
     "bits_per_byte_mean", "bits_per_byte_std", "nats_per_token_mean", "bytes_max", "headroom_bytes",
-    "train_seconds_max", "score_seconds_max",
+    "train_seconds_max", "score_seconds_max", "standard_error_max",
 )  # fmt: skip
 
 

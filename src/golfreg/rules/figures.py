@@ -39,6 +39,8 @@ class SeedResult:
     train_seconds: float | None = None
     """With calibration."""
     score_seconds: float | None = None
+    standard_error: float | None = None
+    """Of the bits per byte, over documents."""
 
 
 def seed_result(where: str, record: RunRecord) -> SeedResult:
@@ -51,6 +53,7 @@ def seed_result(where: str, record: RunRecord) -> SeedResult:
         total_bytes=record.sizes.total_bytes,
         train_seconds=record.times.train_seconds + record.times.calibrate_seconds,
         score_seconds=record.times.score_seconds,
+        standard_error=record.score.standard_error,
     )
 
 

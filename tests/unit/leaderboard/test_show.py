@@ -26,7 +26,8 @@ def line(name, score=1.25, **facts):
         "status": "claimed", "reason": "", "ruleset": "r", "architecture": "mamba3", "quantizer": "int6",
         "codec": "lzma", "corpus": "docstrings", "tokenizer": "sp1024", "title": "", "source": "",
         "bits_per_byte_mean": score, "bits_per_byte_std": 0.001, "nats_per_token_mean": 3.0, "bytes_max": 900_000,
-        "headroom_bytes": 15_100_000, "train_seconds_max": 40.0, "score_seconds_max": 20.0, "fails": 0, "warns": 0,
+        "headroom_bytes": 15_100_000, "train_seconds_max": 40.0, "score_seconds_max": 20.0,
+        "standard_error_max": 0.0123, "fails": 0, "warns": 0,
         "seeds": [1, 2, 3], "mixers": ["mamba3"], "based_on": [], "techniques": ["ema", "Muon"], "findings": [],
         "declared": {"bits_per_byte_mean": score},
     }  # fmt: skip
