@@ -85,6 +85,28 @@ def test_bytes_of_either_export_are_one_text(hub: Any, golfreg: Command) -> None
     assert found[0]["vocab_size"] == 260
 
 
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["data", "get", "fine"], ["fineweb:byte260", "fineweb:sp1024", "fineweb:sp4096", "fineweb:sp8192"]),
+        (["data", "get", "fineweb", ":"], ["byte260", "sp1024", "sp4096", "sp8192"]),
+        (["run", "--corpus", "fineweb", ":", "sp1"], ["sp1024"]),
+        (["run", "--corpus", "jsonl", ":", "READ"], []),
+    ],
+    ids=lambda value: "" if not value else " ".join(value),
+)
+def test_the_shell_is_offered_what_can_be_fetched(tmp_path: Path, words: list[str], offered: list[str]) -> None:
+    """Bash ends a word at a colon, and wants only what follows it."""
+    typed = {"COMP_WORDS": "\n".join(["golfreg", *words]), "COMP_CWORD": str(len(words))}
+    code = "import sys; sys.argv[0] = 'golfreg'; from golfreg.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **typed, "_GOLFREG_COMPLETE": "complete_bash", "GOLFREG_CACHE": str(tmp_path)},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.stdout.split() == offered, done.stderr
+
+
 def test_every_fault_ends_in_one_message_and_exit_2(hub: Any, golfreg: Command) -> None:
     name = "datasets/datasets/fineweb10B_sp1024/fineweb_train_000001.bin"
     kept = hub.repositories[CHALLENGE].pop(name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from golfreg.api.errors import ConfigError, EnvironmentFault, GolfregError
+from golfreg.cli import complete
 from golfreg.cli.out import Out
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPE
 
 
 def get(
-    corpus: Annotated[str, typer.Argument(help="Corpus with its argument, as in `fineweb:sp1024`.")],
+    corpus: Annotated[
+        str,
+        typer.Argument(help="Corpus with its argument, as in `fineweb:sp1024`.", autocompletion=complete.fetchable),
+    ],
     train_shards: Annotated[
         int | None, typer.Option(min=1, help="Training shards, from the first on; by default what the corpus says.")
     ] = None,

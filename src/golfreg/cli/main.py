@@ -19,6 +19,11 @@ def _run() -> int:
     try:
         from golfreg.cli.app import app
 
+        if os.environ.get("_GOLFREG_COMPLETE") == "complete_bash":
+            from golfreg.cli.complete import joined_colons
+
+            with joined_colons(os.environ):
+                app()
         app()
     except GolfregError as error:
         out.error(error.message, error.hint)
