@@ -4,7 +4,8 @@
 
 Every clip is one point of gptq's curve, and with every price one of rdo's, with `--dependent` one of its dependent
 codes too. The error is the Hessian-weighted one of each matrix relative to its output, as its mean over the matrices.
-Last come the bytes of every curve over those of gptq and brotli at equal error, log-linear between points.
+Last come the bytes of every curve over those of gptq and brotli, log-linear between points: at equal error, and at
+equal bits per byte lost, which needs many `--tokens`.
 """
 
 from __future__ import annotations
@@ -40,15 +41,19 @@ def brotli_bytes(sections: list[Section]) -> int:
     return sum(len(brotli.compress(data, quality=11, lgwin=24)) for data in groups)
 
 
-def compare(rows: list[dict[str, Any]]) -> None:
-    base = sorted((math.log(r["error"]), math.log(r["brotli"])) for r in rows if r["what"] == "gptq")
-    print("\n| at equal error, of the bytes of gptq and brotli | clip_std: golf |\n|---|---|")
+def compare(rows: list[dict[str, Any]], by: str, said: str) -> None:
+    """Bytes with golf over those of gptq and brotli at an equal ``by``, where gptq's points reach."""
+
+    def known(row: dict[str, Any]) -> bool:
+        return bool(row[by] > 0)
+
+    base = sorted((math.log(r[by]), math.log(r["brotli"])) for r in rows if r["what"] == "gptq" and known(r))
+    print(f"\n| at equal {said}, of the bytes of gptq and brotli | clip_std: golf |\n|---|---|")
     for what in dict.fromkeys(r["what"] for r in rows):
         found = []
         for r in rows:
-            error = math.log(r["error"])
-            if r["what"] == what and base[0][0] <= error <= base[-1][0]:
-                same = math.exp(np.interp(error, [x for x, _ in base], [y for _, y in base]))
+            if r["what"] == what and known(r) and base and base[0][0] <= math.log(r[by]) <= base[-1][0]:
+                same = math.exp(np.interp(math.log(r[by]), [x for x, _ in base], [y for _, y in base]))
                 found.append(f"{r['clip_std']:g}: {r['golf'] / same:.3f}")
         print(f"| {what} | {', '.join(found)} |")
 
@@ -105,7 +110,8 @@ def main() -> None:
                 f"| {row['lost']:+.4f} | {seconds:.0f} |",
                 flush=True,
             )
-    compare(rows)
+    compare(rows, "error", "error")
+    compare(rows, "lost", "loss of bits per byte")
     if options.json:
         options.json.write_text(json.dumps({"exact": bench.exact, "rows": rows}, indent=1) + "\n")
 

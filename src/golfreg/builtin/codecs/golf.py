@@ -148,15 +148,22 @@ def _modelled(
             parts.append(_part(numbers, len(sizes), vectors, apart[-1] + 1, columns, 128))
 
     decoder.begin(numbers.rest(), lanes)
-    decoder.use(frequencies(auxiliary))
-    spans, grades = read_grades(decoder.take(np.zeros(n_deltas, np.int64)).tolist(), int(starts[-1]))
+
+    def side(kind: int, count: int) -> np.ndarray:
+        """Symbols under one auxiliary table: of all five at once the slots would take more than a small stream."""
+        if not count:
+            return np.zeros(0, np.uint8)
+        decoder.use(frequencies(auxiliary[kind : kind + 1]))
+        return decoder.take(np.zeros(count, np.int64))
+
+    spans, grades = read_grades(side(0, n_deltas).tolist(), int(starts[-1]))
     if fold:
         # Tables by distance from the symbol of code 0.
         grades = grades[:, np.abs(np.arange(256) - (fold - 1))]
     slot_of_class = [np.repeat(np.arange(a, b) * WHOLE, spans[a:b]) for a, b in pairwise(starts)]
-    classes = [decoder.take(np.full(length, kind * WHOLE)).astype(np.int16) for length, kind in vectors]
-    weights = [decoder.take(np.full(p.columns * (p.columns - 1) // 2, 3 * WHOLE)) if p.shift else None for p in parts]
-    flags = [decoder.take(np.full(shape[0] if n else 0, 4 * WHOLE)) > 0 for n, shape in zip(apart, filled, strict=True)]
+    classes = [side(kind, length).astype(np.int16) for length, kind in vectors]
+    weights = [side(3, p.columns * (p.columns - 1) // 2) if p.shift else None for p in parts]
+    flags = [side(4, shape[0] if n else 0) > 0 for n, shape in zip(apart, filled, strict=True)]
     decoder.use(frequencies(grades))
     found = iter(
         [_matrix(decoder, slot_of_class[p.tables], classes, p, w) for p, w in zip(parts, weights, strict=True)]

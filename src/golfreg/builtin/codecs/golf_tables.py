@@ -56,8 +56,9 @@ class Decoder:
         f = frequency.reshape(-1)
         self.symbol_of = np.repeat(np.tile(np.arange(256, dtype=np.uint8), len(frequency)), f)
         # By slot: the symbol's frequency, and below it how far into the symbol's range the slot is.
-        self.pair_of = np.repeat(((f << PRECISION) - (f.cumsum() - f)).astype(np.uint32), f)
-        self.pair_of += np.arange(len(self.pair_of), dtype=np.uint32)
+        start = (frequency.cumsum(1) - frequency).reshape(-1)
+        self.pair_of = np.repeat(((f << PRECISION) - start).astype(np.uint32), f)
+        self.pair_of.reshape(-1, WHOLE)[:] += np.arange(WHOLE, dtype=np.uint32)
 
     def take(self, at: np.ndarray) -> np.ndarray:
         """uint8: a symbol for each table, given as the int64 number of its first slot. ``at`` is used up."""
