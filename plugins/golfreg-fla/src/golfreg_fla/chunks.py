@@ -1,4 +1,4 @@
-"""What the two references share: time cut into chunks, and which positions of a chunk are of one document.
+"""What the references share: time cut into chunks, and which positions of a chunk are of one document.
 
 Shape letters: B batch, T time, X any, N chunks, C chunk length, H heads.
 """

@@ -130,7 +130,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "continued_with_starts": {"starts": ((0, 0), (0, 9), (1, 8)), "initial_state": True, "return_state": True},
     "as_the_mixer_calls_it": {"batch": 1, "length": 130, "width": 64, "value_width": 64, "chunk_size": 64},
 }
-"""Cases of both ops of this package: name to what ``make_inputs`` takes."""
+"""Cases of every op of this package: name to what ``make_inputs`` takes."""
 
 
 class Recurrence:

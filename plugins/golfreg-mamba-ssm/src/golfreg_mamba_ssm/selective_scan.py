@@ -13,7 +13,6 @@ Shape letters: B batch, T time, I channels, N state, K chunks, C chunk length.
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -21,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from golfreg.api.kernel import ReferenceKernel
-from golfreg.api.values import Case
+from golfreg_mamba_ssm.recurrence import Recurrence, start_marks
 
 Tensor = torch.Tensor
 
@@ -90,11 +89,6 @@ def make_inputs(
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator)
 
-    starts_BT = None
-    if starts is not None:
-        starts_BT = torch.zeros(batch, length, dtype=torch.bool, device=device)
-        for sequence, position in starts:
-            starts_BT[sequence, position] = True
     state = normal(batch, inner, d_state) * 0.5
     return {
         "x_BTI": normal(batch, length, inner).to(device, dtype),
@@ -103,7 +97,7 @@ def make_inputs(
         "B_BTN": normal(batch, length, d_state).to(device, dtype),
         "C_BTN": normal(batch, length, d_state).to(device, dtype),
         "D_I": normal(inner).to(device, real),
-        "starts_BT": starts_BT,
+        "starts_BT": start_marks(starts, batch, length, device),
         "initial_state_BIN": state.to(device, real) if initial_state else None,
         "return_state": return_state,
     }
@@ -119,20 +113,5 @@ SHAPES: dict[str, dict[str, Any]] = {
     "longer_than_a_chunk_of_the_extension": {"batch": 1, "length": 2100, "inner": 8, "starts": ((0, 2048),)},
 }
 
-
-class Mamba1Scan:
-    """The op: its reference, cases and tolerances."""
-
-    reference = staticmethod(reference)
-
-    def cases(self) -> list[Case]:
-        names = ("x_BTI", "dt_BTI", "A_IN", "B_BTN", "C_BTN", "D_I")
-        return [Case(name, functools.partial(make_inputs, **shape), names) for name, shape in SHAPES.items()]
-
-    def tolerance(self, dtype: torch.dtype) -> float:
-        """Largest RMS error relative to the reference in float64, of an output or a gradient."""
-        return {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 4e-3}.get(dtype, 3e-2)
-
-
-op = Mamba1Scan()
+op = Recurrence(reference, make_inputs, ("x_BTI", "dt_BTI", "A_IN", "B_BTN", "C_BTN", "D_I"), SHAPES)
 reference_kernel = ReferenceKernel(reference)

@@ -9,14 +9,13 @@ Shape letters: B batch, T time, H heads, G groups of B and C, P head width, N st
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from golfreg.api.kernel import ReferenceKernel
-from golfreg.api.values import Case
+from golfreg_mamba_ssm.recurrence import Recurrence, start_marks
 
 Tensor = torch.Tensor
 
@@ -101,11 +100,6 @@ def make_inputs(
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator)
 
-    starts_BT = None
-    if starts is not None:
-        starts_BT = torch.zeros(batch, length, dtype=torch.bool, device=device)
-        for sequence, position in starts:
-            starts_BT[sequence, position] = True
     state = normal(batch, n_heads, headdim, d_state) * 0.5
     return {
         "x_BTHP": normal(batch, length, n_heads, headdim).to(device, dtype),
@@ -114,7 +108,7 @@ def make_inputs(
         "B_BTGN": normal(batch, length, ngroups, d_state).to(device, dtype),
         "C_BTGN": normal(batch, length, ngroups, d_state).to(device, dtype),
         "D_H": normal(n_heads).to(device, real),
-        "starts_BT": starts_BT,
+        "starts_BT": start_marks(starts, batch, length, device),
         "initial_state_BHPN": state.to(device, real) if initial_state else None,
         "chunk_size": chunk_size,
         "return_state": return_state,
@@ -131,20 +125,5 @@ SHAPES: dict[str, dict[str, Any]] = {
     "as_the_mixer_calls_it": {"batch": 1, "length": 130, "headdim": 64, "d_state": 64, "chunk_size": 64},
 }
 
-
-class Mamba2Ssd:
-    """The op: its reference, cases and tolerances."""
-
-    reference = staticmethod(reference)
-
-    def cases(self) -> list[Case]:
-        names = ("x_BTHP", "dt_BTH", "A_H", "B_BTGN", "C_BTGN", "D_H")
-        return [Case(name, functools.partial(make_inputs, **shape), names) for name, shape in SHAPES.items()]
-
-    def tolerance(self, dtype: torch.dtype) -> float:
-        """Largest RMS error relative to the reference in float64, of an output or a gradient."""
-        return {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 4e-3}.get(dtype, 3e-2)
-
-
-op = Mamba2Ssd()
+op = Recurrence(reference, make_inputs, ("x_BTHP", "dt_BTH", "A_H", "B_BTGN", "C_BTGN", "D_H"), SHAPES)
 reference_kernel = ReferenceKernel(reference)
