@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import re
 import statistics
 import sys
@@ -29,12 +28,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from kept import Kept
 
 from golfreg.builtin.kernels.mamba3_siso import projection_rows, reference
 from golfreg.builtin.kernels.mamba3_siso_cases import PARAMETERS, make_inputs
 
 Op = Callable[..., Any]
-CRASHED = "the process ended here"
 
 
 def golfreg_op(variant: str = "") -> Op:
@@ -285,23 +284,11 @@ def main() -> None:
     parser.add_argument("--no-times", action="store_true")
     parser.add_argument("--again", action="store_true")
     args = parser.parse_args()
-    result: dict[str, Any] = json.loads(args.json.read_text()) if args.json.exists() else {}
+    kept = Kept(args.json, args.again)
+    result, part = kept.found, kept.part
     result["device"] = torch.cuda.get_device_name() if args.device == "cuda" else "cpu"
     result["torch"] = torch.__version__
     print(result["device"], "torch", torch.__version__, flush=True)
-
-    def part(name: str, made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What is in the file, or what is measured now; ``failed`` says what went wrong."""
-        if args.again or result.get(name, {}).get("failed") not in (None, CRASHED) or name not in result:
-            print(f"{name} ...", flush=True)
-            result[name] = {"failed": CRASHED}
-            args.json.write_text(json.dumps(result, indent=1))
-            try:
-                result[name] = made()
-            except Exception as error:
-                result[name] = {"failed": f"{type(error).__name__}: {error}"[:300]}
-            args.json.write_text(json.dumps(result, indent=1))
-        return dict(result[name])
 
     large = {"batch": 2, "length": 2048, "n_heads": 16, "a_form": "heavy_tail"}
     size, dtype = (large, torch.bfloat16) if args.device == "cuda" else ({"length": 70}, torch.float32)

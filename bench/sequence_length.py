@@ -12,8 +12,8 @@ that ended the process.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
-import json
 import math
 import sys
 from dataclasses import asdict
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from kept import Kept
 
 from golfreg.api import BuildContext
 from golfreg.api.errors import GolfregError
@@ -29,10 +30,6 @@ from golfreg.plots.file import save_plot
 from golfreg.plots.kinds import Point, curves
 from golfreg.registry.resolve import load, resolve
 from golfreg.runner.launch import keep_compiled
-
-CONSTANT = 1.1
-"""The goal: the slowest length takes at most so many times as long a token as the fastest."""
-CRASHED = "the process ended here"
 
 
 def layer(name: str, kernel: str, length: int, options: argparse.Namespace) -> torch.nn.Module:
@@ -149,7 +146,8 @@ def main() -> None:
     options = parser.parse_args()
     options.lengths = [int(n) for n in options.lengths.split(",")]
     names = options.layer or ["mamba3=triton" if options.device == "cuda" else "mamba3=reference", "attention"]
-    found = json.loads(options.json.read_text()) if options.json.exists() else {}
+    kept = Kept(options.json, options.again)
+    found = kept.found
     found["machine"] = {
         "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu", "torch": torch.__version__,
     }  # fmt: skip
@@ -157,19 +155,10 @@ def main() -> None:
         mixer, _, kernel = name.partition("=")
         for length in options.lengths:
             key = f"{name} {length}"
-            if key in found and found[key].get("failed") in (None, CRASHED) and not options.again:
-                continue
-            found[key] = {"failed": CRASHED}
-            options.json.write_text(json.dumps(found, indent=1))
-            try:
-                found[key] = measure(mixer, kernel or "reference", length, options)
-            except (GolfregError, RuntimeError, torch.cuda.OutOfMemoryError) as error:
-                found[key] = {"failed": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
-                torch.cuda.empty_cache() if options.device == "cuda" else None
-            print(f"{key}: {found[key].get('failed') or str(round(found[key]['median_ms'], 3)) + ' ms'}", flush=True)
-            options.json.write_text(json.dumps(found, indent=1))
+            row = kept.part(key, functools.partial(measure, mixer, kernel or "reference", length, options))
+            print(f"{key}: {row.get('failed') or str(round(row['median_ms'], 3)) + ' ms'}", flush=True)
     report(found, names, options)
-    options.json.write_text(json.dumps(found, indent=1))
+    kept.write()
     print(f"drawn: {options.plot}")
 
 
